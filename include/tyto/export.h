@@ -1,0 +1,14 @@
+// TYTO_EXPORT marks what the shared library shows; everything else in it is hidden.
+#pragma once
+
+#if defined(TYTO_STATIC)
+#define TYTO_EXPORT
+#elif defined(_WIN32)
+#if defined(TYTO_BUILDING)
+#define TYTO_EXPORT __declspec(dllexport)
+#else
+#define TYTO_EXPORT __declspec(dllimport)
+#endif
+#else
+#define TYTO_EXPORT __attribute__((visibility("default")))
+#endif

@@ -1,0 +1,118 @@
+// What the host program may supply: threads, files, memory, a log and a trace. All of it is optional.
+// Every object handed in here is shared, and outlives what uses it. Unless said otherwise its methods are called
+// from several threads at once.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "tyto/export.h"
+#include "tyto/result.h"
+
+namespace tyto {
+inline namespace v1 {
+
+using Clock = std::chrono::steady_clock;
+
+// The host's job system. Tasks of one run() never wait for each other; run() returns when all are done.
+class TYTO_EXPORT Executor {
+ public:
+  virtual ~Executor() = default;
+  virtual int concurrency() const noexcept = 0;  // how many tasks may run at once; at least 1
+  virtual void run(int tasks, void (*task)(void* context, int index) noexcept, void* context) noexcept = 0;
+};
+
+// Bytes at offsets: a file, an entry of a pack file, an encrypted archive, memory.
+class TYTO_EXPORT FileSource {
+ public:
+  virtual ~FileSource() = default;
+  virtual Result<std::uint64_t> size() const = 0;
+  // Fills all of `into`, or fails with `io` (also where the file ends too early).
+  virtual Result<> read(std::uint64_t offset, std::span<std::byte> into) const = 0;
+};
+
+// Where paths lead: the model's own, and the shards and side files beside it.
+class TYTO_EXPORT FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  virtual Result<std::shared_ptr<const FileSource>> open(std::string_view utf8_path) const = 0;
+};
+
+// A FileSource over bytes of the host's. The bytes must outlive it.
+TYTO_EXPORT Result<std::shared_ptr<const FileSource>> memory_source(std::span<const std::byte> bytes);
+
+// The large blocks only: weights, caches, workspaces. A null answer becomes no_memory.
+class TYTO_EXPORT Allocator {
+ public:
+  virtual ~Allocator() = default;
+  virtual void* allocate(std::size_t bytes, std::size_t alignment) noexcept = 0;
+  virtual void deallocate(void* block, std::size_t bytes) noexcept = 0;
+};
+
+enum class LogLevel : unsigned char { debug, info, warning };
+class TYTO_EXPORT LogSink {
+ public:
+  virtual ~LogSink() = default;
+  virtual void write(LogLevel level, std::string_view line) noexcept = 0;
+};
+
+// Spans of time: load, pack, compile, each step, sample. `bytes` is what the span read or wrote, 0 if not counted.
+class TYTO_EXPORT TraceSink {
+ public:
+  virtual ~TraceSink() = default;
+  virtual void span(std::string_view name, Clock::time_point begin, Clock::time_point end,
+                    std::uint64_t bytes) noexcept = 0;
+};
+
+struct Host {
+  std::shared_ptr<Executor> executor;
+  std::shared_ptr<FileSystem> files;
+  std::shared_ptr<Allocator> allocator;
+  std::shared_ptr<LogSink> log;
+  std::shared_ptr<TraceSink> trace;
+};
+
+struct RuntimeOptions {
+  int threads = 0;                      // 0: one per core this process may use; more than that is clamped to it
+  bool pin = true;                      // each of our threads stays on one core
+  std::chrono::microseconds spin{50};   // how long an idle thread spins before it sleeps
+  std::uint64_t memory_budget = 0;      // of all models of this runtime, weights, caches and workspaces; 0: none
+  Host host;                            // with an executor, the runtime starts no threads of its own
+};
+
+// One thread pool and one memory budget for many models. Without one, each model makes its own.
+// Immutable and shareable; threads start with the first step that needs them.
+class TYTO_EXPORT Runtime {
+ public:
+  static Result<std::shared_ptr<Runtime>> create(const RuntimeOptions& options = {});
+  int threads() const noexcept;  // after clamping
+
+  struct Impl;
+  explicit Runtime(std::unique_ptr<Impl> impl) noexcept;
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+  Impl& impl() const noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// Asks computing calls to stop. Any thread may request; whole chunks already computed are kept, and the session is
+// usable at once.
+class Cancel {
+ public:
+  void request() noexcept { flag_.store(true, std::memory_order_relaxed); }
+  bool requested() const noexcept { return flag_.load(std::memory_order_relaxed); }
+  void reset() noexcept { flag_.store(false, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> flag_{false};
+};
+
+}  // namespace v1
+}  // namespace tyto

@@ -1,0 +1,43 @@
+# Writes the lists that the folders imply: a new family, weight format or sampler stage is a new file and nothing else.
+# Static self-registration would be shorter, but linkers silently drop it from a static library.
+
+set(TYTO_GENERATED "")
+set(generated_dir ${PROJECT_BINARY_DIR}/generated)
+
+# Writes a file only when its content changes, so that nothing is rebuilt in vain.
+function(tyto_write name content)
+  file(CONFIGURE OUTPUT ${generated_dir}/${name} CONTENT "${content}" @ONLY)
+  set(TYTO_GENERATED ${TYTO_GENERATED} ${generated_dir}/${name} PARENT_SCOPE)
+endfunction()
+
+# src/arch/<family>.cpp -> arch::families(). arch.cpp and plan_builder.cpp are the frame, not families.
+file(GLOB families CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src/arch ${PROJECT_SOURCE_DIR}/src/arch/*.cpp)
+list(REMOVE_ITEM families arch.cpp plan_builder.cpp)
+list(TRANSFORM families REPLACE "\\.cpp$" "")
+list(JOIN families ", " names)
+list(TRANSFORM families PREPEND "&")
+list(JOIN families ", " pointers)
+tyto_write(families.cpp "#include \"src/arch/arch.h\"
+namespace tyto::arch {
+extern const Family ${names};
+static constexpr const Family* kFamilies[] = {${pointers}};
+std::span<const Family* const> families() noexcept { return kFamilies; }
+}  // namespace tyto::arch
+")
+
+# src/quant/<format>/format.h -> quant::formats()
+file(GLOB formats CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src/quant ${PROJECT_SOURCE_DIR}/src/quant/*/format.h)
+list(TRANSFORM formats REPLACE "/format\\.h$" "")
+set(includes "")
+set(pointers "")
+foreach(format ${formats})
+  string(APPEND includes "#include \"src/quant/${format}/format.h\"\n")
+  list(APPEND pointers "&${format}::format")
+endforeach()
+list(JOIN pointers ", " pointers)
+tyto_write(formats.cpp "${includes}
+namespace tyto::quant {
+static constexpr const Format* kFormats[] = {${pointers}};
+std::span<const Format* const> formats() noexcept { return kFormats; }
+}  // namespace tyto::quant
+")
