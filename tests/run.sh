@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Installs what is missing (Debian, as root or with sudo), builds tyto and runs its tests. Run it again at no cost.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. src/build/setup.sh
+
+need g++ cmake ninja-build ccache libfmt-dev catch2 libcli11-dev
+say "Building (build/release)"
+cmake --preset release -Wno-dev --log-level=WARNING $(cache_options)
+cmake --build --preset release
+say "Testing"
+ctest --preset release "$@"
