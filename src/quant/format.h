@@ -1,8 +1,9 @@
-// A weight format: how a file stores numbers in blocks. One folder here per format; its format.h defines
+// A weight format: how a file stores numbers in blocks. One folder here per format; its format.h
+// defines
 //   namespace tyto::quant::<folder> { inline constexpr Format format{...}; }
-// and the build writes the list of all of them (formats()). A format's cpu-inl.h and cuda.cuh, beside it, hold its
-// packed layouts and kernels; nothing outside the folder knows those.
-// Source of the definitions: the GGUF specification and the block structs it names (ggml's ggml-common.h).
+// and the build writes the list of all of them (formats()). A format's cpu-inl.h and cuda.cuh,
+// beside it, hold its packed layouts and kernels; nothing outside the folder knows those. Source of
+// the definitions: the GGUF specification and the block structs it names (ggml's ggml-common.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ struct Format {
   bool (*finite)(const std::byte* blocks, std::size_t count);
 };
 
-std::span<const Format* const> formats() noexcept;              // in the order of their names
+std::span<const Format* const> formats() noexcept;               // in the order of their names
 const Format* find_gguf_type(std::uint32_t gguf_type) noexcept;  // null if unknown
 const Format* find_format(std::string_view name) noexcept;
 

@@ -1,0 +1,147 @@
+// What the definitions of the weight formats share: 16-bit floats, and the two kinds of block. A
+// format's Block is its struct in the file and says how to unpack codes; everything else
+// (dequantize, packing, kernels) is written once over:
+//   simple block   32 values: d * (code - kOffset), or d * code + m where the block has an `m`
+//   super-block    256 values in sub-blocks, each with an integer scale (and minimum) of its own:
+//                  d * scale * (code - kOffset), or d * scale * code - dmin * min where the block
+//                  has a `dmin`
+#pragma once
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace tyto::quant {
+
+// IEEE 754 half precision, as stored.
+struct F16 {
+  std::uint16_t bits;
+};
+
+struct BF16 {  // the upper half of a float
+  std::uint16_t bits;
+};
+
+inline float to_float(float value) noexcept { return value; }
+
+inline float to_float(BF16 value) noexcept {
+  return std::bit_cast<float>(std::uint32_t{value.bits} << 16);
+}
+
+// Subnormal halves are made by a subtraction of normal floats, which a host's flush-to-zero leaves
+// alone.
+inline float to_float(F16 value) noexcept {
+  const std::uint32_t sign = (value.bits & 0x8000u) << 16, magnitude = value.bits & 0x7fffu;
+  std::uint32_t result = (magnitude << 13) + ((127u - 15u) << 23);
+  if (magnitude < 0x0400u)  // magnitude * 2^-24
+    result = std::bit_cast<std::uint32_t>(std::bit_cast<float>(0x3f000000u | magnitude) - 0.5f);
+  else if (magnitude >= 0x7c00u)  // infinity, NaN
+    result = magnitude << 13 | 0x7f800000u;
+  return std::bit_cast<float>(result | sign);
+}
+
+// Rounds to nearest, ties to even. NaN stays NaN.
+inline BF16 to_bf16(float value) noexcept {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>(bits >> 16 | 0x40u)};
+  return {static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+}
+
+template <class Block>
+Block load_block(const std::byte* blocks, std::size_t index) noexcept {
+  Block block;
+  std::memcpy(&block, blocks + index * sizeof(Block), sizeof(Block));
+  return block;
+}
+
+// The low nibbles of `count` bytes, then the high nibbles.
+inline void unpack_nibbles(const std::uint8_t* bytes, int count, std::uint8_t* out) noexcept {
+  for (int i = 0; i < count; ++i) {
+    out[i] = bytes[i] & 15;
+    out[count + i] = bytes[i] >> 4;
+  }
+}
+
+// The 6-bit scales and minimums of Q4_K and Q5_K, 12 bytes: the low six bits of bytes 0-3 and 4-7
+// are scales and minimums 0-3; bytes 8-11 hold the low nibbles of those of 4-7, whose upper two
+// bits top bytes 0-7.
+struct SubScales {
+  std::uint8_t scale[8], min[8];
+};
+inline SubScales unpack_sub_scales(const std::uint8_t (&packed)[12]) noexcept {
+  SubScales sub;
+  for (int i = 0; i < 4; ++i) {
+    sub.scale[i] = packed[i] & 63;
+    sub.min[i] = packed[4 + i] & 63;
+    sub.scale[4 + i] = static_cast<std::uint8_t>((packed[8 + i] & 15) | (packed[i] >> 6) << 4);
+    sub.min[4 + i] = static_cast<std::uint8_t>(packed[8 + i] >> 4 | (packed[4 + i] >> 6) << 4);
+  }
+  return sub;
+}
+
+template <class Block>
+inline constexpr bool kHasMinimum = requires(Block block) {
+  block.m;
+}
+|| requires(Block block) { block.dmin; };
+template <class Block>
+inline constexpr bool kIsSuperBlock = Block::kValues == 256;
+
+// The formats' exact definitions, in float32, multiplication and addition rounded apart.
+template <class Block>
+void dequantize_block(const Block& block, float* values) noexcept {
+  std::uint8_t codes[Block::kValues];
+  block.unpack(codes);
+  const float d = to_float(block.d);
+  if constexpr (!kIsSuperBlock<Block> && kHasMinimum<Block>) {
+    const float m = to_float(block.m);
+    for (int i = 0; i < Block::kValues; ++i) values[i] = d * static_cast<float>(codes[i]) + m;
+  } else if constexpr (!kIsSuperBlock<Block>) {
+    for (int i = 0; i < Block::kValues; ++i)
+      values[i] = d * static_cast<float>(codes[i] - Block::kOffset);
+  } else if constexpr (kHasMinimum<Block>) {
+    const SubScales sub = unpack_sub_scales(block.sub_scales);
+    for (int i = 0; i < Block::kValues; ++i) {
+      const float scale = d * sub.scale[i / 32], minimum = to_float(block.dmin) * sub.min[i / 32];
+      values[i] = scale * static_cast<float>(codes[i]) - minimum;
+    }
+  } else {
+    for (int i = 0; i < Block::kValues; ++i)
+      values[i] = d * block.sub_scales[i / 16] * static_cast<float>(codes[i] - Block::kOffset);
+  }
+}
+
+template <class Block>
+void dequantize_blocks(const std::byte* blocks, std::size_t count, float* values) {
+  for (std::size_t i = 0; i < count; ++i)
+    dequantize_block(load_block<Block>(blocks, i), values + i * Block::kValues);
+}
+
+template <class Block>
+bool finite_blocks(const std::byte* blocks, std::size_t count) {
+  bool finite = true;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Block block = load_block<Block>(blocks, i);
+    finite = finite && std::isfinite(to_float(block.d));
+    if constexpr (requires { block.m; }) finite = finite && std::isfinite(to_float(block.m));
+    if constexpr (requires { block.dmin; }) finite = finite && std::isfinite(to_float(block.dmin));
+  }
+  return finite;
+}
+
+// Float formats: a block is one value.
+template <class Value>
+void dequantize_floats(const std::byte* blocks, std::size_t count, float* values) {
+  for (std::size_t i = 0; i < count; ++i) values[i] = to_float(load_block<Value>(blocks, i));
+}
+
+template <class Value>
+bool finite_floats(const std::byte* blocks, std::size_t count) {
+  bool finite = true;
+  for (std::size_t i = 0; i < count; ++i)
+    finite = finite && std::isfinite(to_float(load_block<Value>(blocks, i)));
+  return finite;
+}
+
+}  // namespace tyto::quant

@@ -1,0 +1,20 @@
+// Q4_0: 32 codes of 4 bits, d * (code - 8). Byte i holds codes i (low nibble) and 16 + i.
+#pragma once
+#include "src/quant/blocks.h"
+#include "src/quant/format.h"
+
+namespace tyto::quant::q4_0 {
+
+struct Block {
+  static constexpr int kValues = 32, kOffset = 8;
+  F16 d;
+  std::uint8_t codes[16];
+
+  void unpack(std::uint8_t* out) const noexcept { unpack_nibbles(codes, 16, out); }
+};
+static_assert(sizeof(Block) == 18);
+
+inline constexpr Format format{
+    "q4_0", 2, Block::kValues, sizeof(Block), dequantize_blocks<Block>, finite_blocks<Block>};
+
+}  // namespace tyto::quant::q4_0
