@@ -1,6 +1,6 @@
-// The only interface between src/ and a backend folder. The core lowers a model to a Plan; a backend packs the weights
-// once, compiles a Program once, and runs it once per step: no allocation, no virtual call per op, no shape check
-// inside a step.
+// The only interface between src/ and a backend folder. The core lowers a model to a Plan; a
+// backend packs the weights once, compiles a Program once, and runs it once per step: no
+// allocation, no virtual call per op, no shape check inside a step.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -31,29 +31,32 @@ struct Capacity {  // the most one step may hold; every size follows from it
 };
 
 struct Row {
-  std::int32_t token;       // -1: next row of StepInput::hidden (an earlier slice, a soft prompt)
-  std::int32_t sequence;    // index in StepInput::sequences; a sequence's rows are adjacent, slots ascending
+  std::int32_t token;  // -1: next row of StepInput::hidden (an earlier slice, a soft prompt)
+  std::int32_t
+      sequence;  // index in StepInput::sequences; a sequence's rows are adjacent, slots ascending
   std::int32_t slot;        // cache slot written; not the position
   std::int32_t begin, end;  // keys seen: slots [begin, end); causal: end = slot + 1
   std::int32_t position;    // for rope and position tables
 };
 
 struct Sequence {
-  std::span<const std::span<const PageId>> pages;  // per Plan::caches; slot s lies in pages[c][s / kPageTokens]
+  std::span<const std::span<const PageId>>
+      pages;  // per Plan::caches; slot s lies in pages[c][s / kPageTokens]
 };
 
 enum class Want : std::uint8_t { logits, hidden };
 
-struct Output {               // one per wanted row, rows ascending
+struct Output {  // one per wanted row, rows ascending
   std::int32_t row = 0;
   Want want = Want::logits;
-  std::span<float> values;    // [vocab] logits or [width] hidden (the stream after the slice's last block); the caller's
+  std::span<float> values;  // [vocab] logits or [width] hidden (the stream after the slice's last
+                            // block); the caller's
 };
 
 struct StepInput {
-  std::span<const Row> rows;           // prompt chunks and single rows mixed; at least one
+  std::span<const Row> rows;  // prompt chunks and single rows mixed; at least one
   std::span<const Sequence> sequences;
-  std::span<const float> hidden;       // [rows with token -1, width]
+  std::span<const float> hidden;  // [rows with token -1, width]
 };
 
 // Packed weights; immutable.
@@ -63,8 +66,8 @@ class Weights {
   virtual std::uint64_t bytes() const noexcept = 0;
 };
 
-// Page arena. The core owns tables, reference counts and copy-on-write; the backend owns the bytes. Calls never overlap
-// with each other or with a step.
+// Page arena. The core owns tables, reference counts and copy-on-write; the backend owns the bytes.
+// Calls never overlap with each other or with a step.
 class Cache {
  public:
   virtual ~Cache() = default;
@@ -74,8 +77,8 @@ class Cache {
   virtual Result<> clear_page(int cache, PageId page, int first_slot) = 0;
 };
 
-// Serves any step within its capacity; one step at a time. start, then work until it answers true, then finish. A
-// start while a step is under way drops that step.
+// Serves any step within its capacity; one step at a time. start, then work until it answers true,
+// then finish. A start while a step is under way drops that step.
 class Program {
  public:
   virtual ~Program() = default;
@@ -94,20 +97,24 @@ struct Footprint {
 
 struct PackOptions {
   bool check_weights = true;
-  std::function<bool(float fraction)> progress;  // called from the packing thread that called pack; false cancels
+  std::function<bool(float fraction)>
+      progress;  // called from the packing thread that called pack; false cancels
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const noexcept = 0;  // "cpu avx512", "reference"
-  // What pack, new_cache and compile will allocate, to the byte. `unsupported` names the block and field this
-  // backend lacks: at load, never in mid-generation.
+  // What pack, new_cache and compile will allocate, to the byte. `unsupported` names the block and
+  // field this backend lacks: at load, never in mid-generation.
   virtual Result<Footprint> footprint(const Plan&, Slice, CacheType, const Capacity&) const = 0;
-  virtual Result<std::unique_ptr<Weights>> pack(const Plan&, Slice, const file::TensorSource&, const PackOptions&) = 0;
-  virtual Result<std::unique_ptr<Cache>> new_cache(const Plan&, Slice, CacheType, std::span<const int> pages) = 0;
+  virtual Result<std::unique_ptr<Weights>> pack(const Plan&, Slice, const file::TensorSource&,
+                                                const PackOptions&) = 0;
+  virtual Result<std::unique_ptr<Cache>> new_cache(const Plan&, Slice, CacheType,
+                                                   std::span<const int> pages) = 0;
   // Weights and cache must outlive the program; the plan need not.
-  virtual Result<std::unique_ptr<Program>> compile(const Plan&, Slice, const Weights&, Cache&, const Capacity&) = 0;
+  virtual Result<std::unique_ptr<Program>> compile(const Plan&, Slice, const Weights&, Cache&,
+                                                   const Capacity&) = 0;
 };
 
 }  // namespace tyto

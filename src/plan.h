@@ -1,6 +1,7 @@
-// What a model is, to a backend: tensors by name and a list of blocks, each half a transformer layer. A family
-// (src/arch) is a function from a model file to a Plan; a backend packs and compiles it. Fields say all that a
-// block's kernels may fuse, so that nothing has to be rediscovered.
+// What a model is, to a backend: tensors by name and a list of blocks, each half a transformer
+// layer. A family (src/arch) is a function from a model file to a Plan; a backend packs and
+// compiles it. Fields say all that a block's kernels may fuse, so that nothing has to be
+// rediscovered.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,12 +17,13 @@ struct TensorId {
   explicit operator bool() const noexcept { return index >= 0; }
 };
 
-struct Linear {  // y = x * weight^T + bias
+struct Linear {                 // y = x * weight^T + bias
   TensorId weight, bias;        // [out, in], [out]
   int first_row = 0, rows = 0;  // rows 0: all; a range picks one of fused q, k, v (of the bias too)
 };
 
-struct Norm {  // RMSNorm (Zhang and Sennrich 2019); center: LayerNorm (Ba et al. 2016). Absent without a weight
+struct Norm {  // RMSNorm (Zhang and Sennrich 2019); center: LayerNorm (Ba et al. 2016). Absent
+               // without a weight
   TensorId weight, bias;
   float eps = 1e-6f;
   bool center = false;
@@ -41,7 +43,7 @@ struct Embed {  // x = table[token] + positions[position]
   TensorId table, positions;
 };
 
-struct Attention {  // x += out(attend(rope(qk_norm(qkv(norm(x))))))
+struct Attention {            // x += out(attend(rope(qk_norm(qkv(norm(x))))))
   Norm norm, q_norm, k_norm;  // q_norm, k_norm: over each head
   Linear q, k, v, out;
   Rope rope;
@@ -63,6 +65,9 @@ struct Head {  // logits(norm(x))
 
 using Block = std::variant<Embed, Attention, Mlp, Head>;
 
+std::vector<int> tensors_of(
+    const Block& block);  // indices in Plan::tensors, in the order of use, with repetitions
+
 struct Tensor {
   std::string name;
   std::vector<std::int64_t> shape;        // [rows, width] or [width]
@@ -70,8 +75,8 @@ struct Tensor {
   std::vector<float> computed;            // not empty: the values, for a tensor that no file holds
 };
 
-// Layers that share page tables. A page holds kPageTokens tokens of all `layers`, and each Attention of the cache
-// is one layer, in block order.
+// Layers that share page tables. A page holds kPageTokens tokens of all `layers`, and each
+// Attention of the cache is one layer, in block order.
 struct CacheSpec {
   int layers = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
 };

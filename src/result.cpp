@@ -13,12 +13,16 @@ Error::Error(ErrorCode code, std::string_view message) noexcept : code_(code) {
   }
 }
 
-std::string_view Error::message() const noexcept { return text_ ? std::string_view(*text_) : name(code_); }
+std::string_view Error::message() const noexcept {
+  return text_ ? std::string_view(*text_) : name(code_);
+}
 
 std::string_view name(ErrorCode code) noexcept {
   static constexpr std::string_view kNames[] = {
-      "ok",     "bad_file",  "unsupported", "limit",    "io",          "no_memory",  "device_memory", "device_lost", "bad_argument",
-      "busy",   "poisoned",  "cancelled",   "mismatch", "bad_grammar", "bad_schema", "bad_template",  "numeric",     "internal"};
+      "ok",           "bad_file",      "unsupported", "limit",        "io",
+      "no_memory",    "device_memory", "device_lost", "bad_argument", "busy",
+      "poisoned",     "cancelled",     "mismatch",    "bad_grammar",  "bad_schema",
+      "bad_template", "numeric",       "internal"};
   const auto index = static_cast<std::size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }

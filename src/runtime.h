@@ -1,4 +1,5 @@
-// The inside of Runtime: options after checking, the thread team, and the one door through which large blocks are taken.
+// The inside of Runtime: options after checking, the thread team, and the one door through which
+// large blocks are taken.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -45,7 +46,8 @@ struct Runtime::Impl {
   std::atomic<std::uint64_t> used{0};  // bytes of large blocks
 
   // `no_memory` names `what` and the bytes; over the memory budget is `limit`.
-  static Result<LargeBlock> allocate(const std::shared_ptr<Runtime>& runtime, std::uint64_t bytes, std::string_view what);
+  static Result<LargeBlock> allocate(const std::shared_ptr<Runtime>& runtime, std::uint64_t bytes,
+                                     std::string_view what);
   void log(LogLevel level, std::string_view line) const noexcept {
     if (options.host.log) options.host.log->write(level, line);
   }

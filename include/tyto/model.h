@@ -67,7 +67,7 @@ class TYTO_EXPORT Model {
   static Result<MemoryPlan> plan(std::shared_ptr<const FileSource> source, const ModelOptions& options = {});
 
   Result<Session> new_session(const SessionOptions& options = {}) const;
-  const Tokenizer& tokenizer() const noexcept;
+  Tokenizer tokenizer() const noexcept;           // a copy shares its tables
   SamplerOptions default_sampling() const;
   std::string_view describe() const noexcept;     // "llama 6.7M q8_0 on cpu avx512, 2 threads"
   std::string_view fingerprint() const noexcept;  // 32 hexadecimal digits over metadata and tensor directory

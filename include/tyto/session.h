@@ -55,10 +55,12 @@ class TYTO_EXPORT Session {
   Result<std::size_t> sync(std::span<const TokenId> tokens);
   // Computes what is queued, chunk by chunk.
   Result<> prefill();
-  // Computes what is queued, then draws the next token and queues it. Empty: stopped() says why. An empty sequence is
-  // bad_argument; logits without a finite value are `numeric`.
+  // Computes what is queued, then draws the next token and queues it. Empty: stopped() says why. A token that ends the
+  // text is not queued. An empty sequence is bad_argument; logits without a finite value are `numeric`.
   Result<std::optional<Token>> next(Sampler& sampler);
-  // next() until something stops it. on_token may be empty.
+  // next() until something stops it. on_token may be empty. Text that could still become a stop string, or is half a
+  // character, waits for the token that decides it; if the generation ends first, one more call brings that text, with
+  // id -1.
   Result<Stop> generate(Sampler& sampler, const GenerateOptions& options, const OnToken& on_token);
   // The same, until `deadline`: then Stop::budget. It may end inside a token, or inside a prompt, and the next call
   // goes on where this one stopped. A call that follows a budget stop with the same options continues that

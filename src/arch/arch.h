@@ -20,7 +20,8 @@ struct Family {
 };
 
 std::span<const Family* const> families() noexcept;
-// Finds the file's family and lowers it. `unsupported` names the architecture and those that are known.
+// Finds the file's family and lowers it. `unsupported` names the architecture and those that are
+// known.
 Result<Plan> lower(const file::ModelFile& file);
 
 }  // namespace tyto::arch
