@@ -27,7 +27,7 @@ std::string_view name(ErrorCode code) noexcept {
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }
 
-Version version() noexcept { return {0, 1, 0}; }
+Version version() noexcept { return {TYTO_VERSION}; }
 
 }  // namespace v1
 }  // namespace tyto
