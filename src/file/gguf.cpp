@@ -1,0 +1,123 @@
+// A GGUF file, or the shards of a split one, as a ModelFile.
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/checked.h"
+#include "src/base/error.h"
+#include "src/base/hash.h"
+#include "src/file/gguf_header.h"
+#include "src/file/quoted.h"
+#include "src/file/tensor_source.h"
+
+namespace tyto::file {
+namespace {
+
+class GgufFile : public ModelFile {
+ public:
+  explicit GgufFile(std::string_view name) : name_(name) {}
+
+  Result<> add_shard(std::shared_ptr<const FileSource> source, std::string_view name);
+  // After the last shard. A tensor that appears twice is bad_file.
+  Result<> index_names();
+
+  std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
+  const TensorInfo* find(std::string_view name) const noexcept override;
+  Result<> read(const TensorInfo& tensor, std::uint64_t offset,
+                std::span<std::byte> into) const override;
+  const Metadata& metadata() const noexcept override { return *metadata_; }
+  std::string_view name() const noexcept override { return name_; }
+  std::uint64_t header_bytes() const noexcept override { return header_bytes_; }
+  std::string fingerprint() const override;
+
+ private:
+  std::string name_;
+  std::vector<std::shared_ptr<const FileSource>> shards_;
+  std::unique_ptr<GgufMetadata> metadata_;  // the first shard's
+  std::vector<TensorInfo> tensors_;
+  std::vector<GgufPlace> places_;       // of tensors_
+  std::vector<std::uint32_t> by_name_;  // indices into tensors_, sorted by name
+  std::uint64_t header_bytes_ = 0;
+};
+
+Result<> GgufFile::add_shard(std::shared_ptr<const FileSource> source, std::string_view name) {
+  TYTO_TRY(GgufHeader header, read_gguf_header(*source, name));
+  for (GgufPlace& place : header.places) place.shard = static_cast<std::uint32_t>(shards_.size());
+  if (!metadata_) metadata_ = std::move(header.metadata);
+  std::move(header.tensors.begin(), header.tensors.end(), std::back_inserter(tensors_));
+  places_.insert(places_.end(), header.places.begin(), header.places.end());
+  header_bytes_ += header.bytes;
+  shards_.push_back(std::move(source));
+  return {};
+}
+
+Result<> GgufFile::index_names() {
+  by_name_.resize(tensors_.size());
+  std::iota(by_name_.begin(), by_name_.end(), 0u);
+  std::sort(by_name_.begin(), by_name_.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return tensors_[a].name < tensors_[b].name; });
+  const auto twin = std::adjacent_find(
+      by_name_.begin(), by_name_.end(),
+      [&](std::uint32_t a, std::uint32_t b) { return tensors_[a].name == tensors_[b].name; });
+  if (twin == by_name_.end()) return {};
+  return fail(ErrorCode::bad_file, "{}: tensor {} appears twice", name_,
+              quoted(tensors_[*twin].name));
+}
+
+const TensorInfo* GgufFile::find(std::string_view name) const noexcept {
+  const auto at =
+      std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                       [&](std::uint32_t i, std::string_view n) { return tensors_[i].name < n; });
+  return at != by_name_.end() && tensors_[*at].name == name ? &tensors_[*at] : nullptr;
+}
+
+Result<> GgufFile::read(const TensorInfo& tensor, std::uint64_t offset,
+                        std::span<std::byte> into) const {
+  const TensorInfo* const first = tensors_.data();
+  if (std::less<>()(&tensor, first) || !std::less<>()(&tensor, first + tensors_.size()))
+    return fail(ErrorCode::bad_argument, "{}: tensor {} is of another file", name_,
+                quoted(tensor.name));
+  if (!(Checked(offset) + Checked(into.size()) <= Checked(tensor.bytes)))
+    return fail(ErrorCode::bad_argument,
+                "{}: {} bytes wanted at offset {} of tensor {}, which has {}", name_, into.size(),
+                offset, quoted(tensor.name), tensor.bytes);
+  const GgufPlace& place = places_[static_cast<std::size_t>(&tensor - first)];
+  const Result<> done = shards_[place.shard]->read(place.offset + offset, into);
+  if (done) return {};
+  return fail(done.error().code(), "{}: reading tensor {}: {}", name_, quoted(tensor.name),
+              done.error().message());
+}
+
+std::string GgufFile::fingerprint() const {
+  Hash128 hash;
+  metadata_->hash_into(hash);
+  hash.update(std::uint64_t{tensors_.size()});
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const TensorInfo& tensor = tensors_[i];
+    hash.update(std::uint64_t{tensor.name.size()});
+    hash.update(std::as_bytes(std::span(tensor.name)));
+    hash.update(std::uint64_t{tensor.shape.size()});
+    hash.update(std::as_bytes(std::span(tensor.shape)));
+    hash.update(std::uint64_t{places_[i].type});
+    hash.update(std::uint64_t{places_[i].shard});
+    hash.update(places_[i].offset);
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ModelFile>> open_gguf(std::shared_ptr<const FileSource> source,
+                                             std::string_view name, const FileSystem* files) {
+  if (!source) return fail(ErrorCode::bad_argument, "{}: no FileSource was given", name);
+  static_cast<void>(files);
+  auto file = std::make_unique<GgufFile>(name);
+  TYTO_TRY(file->add_shard(std::move(source), name));
+  TYTO_TRY(file->index_names());
+  return std::unique_ptr<ModelFile>(std::move(file));
+}
+
+}  // namespace tyto::file
