@@ -100,6 +100,57 @@ TEST_CASE("Tensors are found by name and read in pieces", "[gguf]") {
         ErrorCode::bad_argument);
 }
 
+namespace {
+
+// A header, and zeros as far as anybody wants.
+class SparseSource : public FileSource {
+ public:
+  SparseSource(Bytes header, std::uint64_t size) : header_(std::move(header)), size_(size) {}
+  Result<std::uint64_t> size() const override { return size_; }
+  Result<> read(std::uint64_t offset, std::span<std::byte> into) const override {
+    for (std::size_t i = 0; i < into.size(); ++i)
+      into[i] = offset + i < header_.size() ? header_[offset + i] : std::byte{0};
+    last_offset = offset;
+    return {};
+  }
+  mutable std::uint64_t last_offset = 0;
+
+ private:
+  Bytes header_;
+  std::uint64_t size_;
+};
+
+}  // namespace
+
+TEST_CASE("Tensors beyond 4 GiB are found", "[gguf]") {
+  constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+  GgufWriter writer;
+  writer.add_tensor("large", {1024, 5 * kGiB / 4 / 1024}, kF32, {});
+  writer.add_tensor("after", {8}, kF32, {});
+  writer.tensors[1].offset = 5 * kGiB;
+  const Bytes header = writer.header();
+  const auto source = std::make_shared<SparseSource>(header, header.size() + 6 * kGiB);
+  const auto file = file::open_gguf(source, "large.gguf", nullptr).value();
+  CHECK(file->find("large")->bytes == 5 * kGiB);
+  std::byte four[4];
+  REQUIRE(file->read(*file->find("after"), 28, four));
+  CHECK(source->last_offset == (header.size() + 31) / 32 * 32 + 5 * kGiB + 28);
+}
+
+TEST_CASE("A tensor type that is not registered is named and sized", "[gguf]") {
+  GgufWriter writer;
+  writer.add_tensor("known", {2, 256}, 23, Bytes(2 * 136));
+  writer.add_tensor("unknown", {7}, 99, Bytes(32));
+  const auto file = open(writer);
+  const file::TensorInfo* known = file->find("known");
+  CHECK(known->type_name == "iq4_xs");
+  CHECK(known->bytes == 2 * 136);
+  const file::TensorInfo* unknown = file->find("unknown");
+  CHECK(unknown->format == nullptr);
+  CHECK(unknown->type_name == "type 99");
+  CHECK(unknown->bytes == 0);
+}
+
 TEST_CASE("The fingerprint sees metadata and directory, not weights", "[gguf]") {
   GgufWriter writer = small_file();
   const std::string base = open(writer)->fingerprint();

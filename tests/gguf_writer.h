@@ -19,17 +19,21 @@ namespace tyto::test {
 
 using Bytes = std::vector<std::byte>;
 
+inline void append(Bytes& bytes, const void* from, std::size_t size) {
+  const std::size_t end = bytes.size();
+  bytes.resize(end + size);
+  if (size != 0) std::memcpy(bytes.data() + end, from, size);
+}
+
 template <class T>
 void put(Bytes& bytes, T value) {
   static_assert(std::is_arithmetic_v<T>);
-  const auto* raw = reinterpret_cast<const std::byte*>(&value);
-  bytes.insert(bytes.end(), raw, raw + sizeof(T));
+  append(bytes, &value, sizeof(T));
 }
 
 inline void put_text(Bytes& bytes, std::string_view text) {
   put(bytes, std::uint64_t{text.size()});
-  const auto* raw = reinterpret_cast<const std::byte*>(text.data());
-  bytes.insert(bytes.end(), raw, raw + text.size());
+  append(bytes, text.data(), text.size());
 }
 
 // GGUF's numbers of value types.
@@ -139,7 +143,7 @@ class GgufWriter {
     for (const GgufKey& key : keys) {
       put_text(bytes, key.key);
       put(bytes, key.type);
-      bytes.insert(bytes.end(), key.value.begin(), key.value.end());
+      append(bytes, key.value.data(), key.value.size());
     }
     std::uint64_t offset = 0;
     for (const GgufTensor& t : tensors) {
@@ -157,7 +161,7 @@ class GgufWriter {
     Bytes bytes = header();
     for (const GgufTensor& t : tensors) {
       bytes.resize(padded(bytes.size()));
-      bytes.insert(bytes.end(), t.data.begin(), t.data.end());
+      append(bytes, t.data.data(), t.data.size());
     }
     return bytes;
   }

@@ -1,6 +1,7 @@
 // A GGUF file, or the shards of a split one, as a ModelFile.
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/file/gguf_header.h"
+#include "src/file/gguf_split.h"
 #include "src/file/quoted.h"
 #include "src/file/tensor_source.h"
 
@@ -20,9 +22,7 @@ class GgufFile : public ModelFile {
  public:
   explicit GgufFile(std::string_view name) : name_(name) {}
 
-  Result<> add_shard(std::shared_ptr<const FileSource> source, std::string_view name);
-  // After the last shard. A tensor that appears twice is bad_file.
-  Result<> index_names();
+  Result<> open(std::shared_ptr<const FileSource> first, const FileSystem* files);
 
   std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
   const TensorInfo* find(std::string_view name) const noexcept override;
@@ -34,6 +34,10 @@ class GgufFile : public ModelFile {
   std::string fingerprint() const override;
 
  private:
+  Result<> open_others(const FileSystem* files, std::uint64_t count);
+  void add_tensors(GgufHeader header, std::shared_ptr<const FileSource> source);
+  Result<> index_names();  // a tensor that appears twice is bad_file
+
   std::string name_;
   std::vector<std::shared_ptr<const FileSource>> shards_;
   std::unique_ptr<GgufMetadata> metadata_;  // the first shard's
@@ -43,15 +47,46 @@ class GgufFile : public ModelFile {
   std::uint64_t header_bytes_ = 0;
 };
 
-Result<> GgufFile::add_shard(std::shared_ptr<const FileSource> source, std::string_view name) {
-  TYTO_TRY(GgufHeader header, read_gguf_header(*source, name));
+Result<> GgufFile::open(std::shared_ptr<const FileSource> first, const FileSystem* files) {
+  TYTO_TRY(GgufHeader header, read_gguf_header(*first, name_));
+  TYTO_TRY(const std::uint64_t count, split_count(*header.metadata, name_));
+  metadata_ = std::move(header.metadata);
+  add_tensors(std::move(header), std::move(first));
+  if (count > 1) TYTO_TRY(open_others(files, count));
+  return index_names();
+}
+
+Result<> GgufFile::open_others(const FileSystem* files, std::uint64_t count) {
+  if (files == nullptr)
+    return fail(ErrorCode::unsupported,
+                "{}: the first of {} split files, which are loaded by path only", name_, count);
+  for (std::uint64_t i = 1; i < count; ++i) {
+    TYTO_TRY(const std::string shard, shard_name(name_, i, count));
+    auto source = files->open(shard);
+    if (!source)
+      return fail(source.error().code(), "{}: file {} of {} cannot be opened: {}", name_, i + 1,
+                  count, source.error().message());
+    if (!*source) return fail(ErrorCode::io, "{}: the FileSystem answered no FileSource", shard);
+    TYTO_TRY(GgufHeader header, read_gguf_header(**source, shard));
+    TYTO_TRY(check_shard(*header.metadata, shard, i, count));
+    add_tensors(std::move(header), *std::move(source));
+    if (tensors_.size() > kMaxTensors)
+      return fail(ErrorCode::limit, "{}: more than {} tensors", shard, kMaxTensors);
+  }
+  TYTO_TRY(const std::uint64_t expected,
+           metadata_->integer_or("split.tensors.count", tensors_.size()));
+  if (expected == tensors_.size()) return {};
+  return fail(ErrorCode::bad_file,
+              "{}: {} tensors in {} files, but key 'split.tensors.count' is {}", name_,
+              tensors_.size(), count, expected);
+}
+
+void GgufFile::add_tensors(GgufHeader header, std::shared_ptr<const FileSource> source) {
   for (GgufPlace& place : header.places) place.shard = static_cast<std::uint32_t>(shards_.size());
-  if (!metadata_) metadata_ = std::move(header.metadata);
   std::move(header.tensors.begin(), header.tensors.end(), std::back_inserter(tensors_));
   places_.insert(places_.end(), header.places.begin(), header.places.end());
   header_bytes_ += header.bytes;
   shards_.push_back(std::move(source));
-  return {};
 }
 
 Result<> GgufFile::index_names() {
@@ -113,10 +148,8 @@ std::string GgufFile::fingerprint() const {
 Result<std::unique_ptr<ModelFile>> open_gguf(std::shared_ptr<const FileSource> source,
                                              std::string_view name, const FileSystem* files) {
   if (!source) return fail(ErrorCode::bad_argument, "{}: no FileSource was given", name);
-  static_cast<void>(files);
   auto file = std::make_unique<GgufFile>(name);
-  TYTO_TRY(file->add_shard(std::move(source), name));
-  TYTO_TRY(file->index_names());
+  TYTO_TRY(file->open(std::move(source), files));
   return std::unique_ptr<ModelFile>(std::move(file));
 }
 

@@ -20,7 +20,7 @@ struct TensorInfo {
   std::vector<std::int64_t> shape;         // outermost first: [rows, width]; each row is stored contiguously
   const quant::Format* format = nullptr;   // null: a type this build does not know, type_name tells
   std::string type_name;
-  std::uint64_t bytes = 0;                 // checked: what format and shape need, and inside the file
+  std::uint64_t bytes = 0;                 // checked: what type and shape need, and inside the file; 0: unknown type
 };
 
 // Immutable after opening; every method may be called from several threads at once.
