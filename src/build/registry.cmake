@@ -41,3 +41,53 @@ static constexpr const Format* kFormats[] = {${pointers}};
 std::span<const Format* const> formats() noexcept { return kFormats; }
 }  // namespace tyto::quant
 ")
+
+# src/quant/<format>/cpu-inl.h -> per ISA, one file of kernels per format and the list of them. An ISA's variants are
+# told apart by what a machine has beyond the ISA (cpu/linear.h).
+set(isas scalar)
+set(scalar_variants 0)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  list(APPEND isas)  # AVX
+  set(avx2_variants 0)
+  set(avx512_variants 0 1)  # 1: with AVX512-BF16
+endif()
+foreach(isa ${isas})
+  set(externs "")
+  set(lists "")
+  foreach(variant ${${isa}_variants})
+    set(pointers "")
+    foreach(format ${formats})
+      list(APPEND pointers "&linear_${format}[${variant}]")
+    endforeach()
+    list(JOIN pointers ", " pointers)
+    string(APPEND lists "    {${pointers}},\n")
+  endforeach()
+  foreach(format ${formats})
+    string(APPEND externs "extern const LinearKernel linear_${format}[];\n")
+    set(kernels "")
+    foreach(variant ${${isa}_variants})
+      list(APPEND kernels "linear_kernel<Panels, ${variant}>(quant::${format}::format)")
+    endforeach()
+    list(JOIN kernels ", " kernels)
+    tyto_write(linear_${isa}_${format}.cpp "#include \"src/quant/${format}/format.h\"
+#include \"cpu/kernels/linear_${isa}.h\"
+TYTO_ISA_BEGIN
+namespace tyto::cpu::${isa} {
+namespace {
+#include \"src/quant/${format}/cpu-inl.h\"
+}
+extern const LinearKernel linear_${format}[];
+const LinearKernel linear_${format}[] = {${kernels}};
+}  // namespace tyto::cpu::${isa}
+TYTO_ISA_END
+")
+  endforeach()
+  list(LENGTH formats count)
+  tyto_write(linear_${isa}.cpp "#include \"cpu/kernel_table.h\"
+namespace tyto::cpu::${isa} {
+${externs}static constexpr const LinearKernel* kKernels[][${count}] = {
+${lists}};
+const LinearKernel* const* linear_kernels(int variant) noexcept { return kKernels[variant]; }
+}  // namespace tyto::cpu::${isa}
+")
+endforeach()

@@ -88,28 +88,43 @@ inline constexpr bool kHasMinimum = requires(Block block) {
 template <class Block>
 inline constexpr bool kIsSuperBlock = Block::kValues == 256;
 
-// The formats' exact definitions, in float32, multiplication and addition rounded apart.
+// The exact definitions, in float32, multiplication and addition rounded apart; from codes and
+// scales, which is what a packed layout can give back too.
+template <class Block>
+void dequantize_simple(const std::uint8_t* codes, float d, float m, float* values) noexcept {
+  for (int i = 0; i < Block::kValues; ++i) {
+    if constexpr (kHasMinimum<Block>)
+      values[i] = d * static_cast<float>(codes[i]) + m;
+    else
+      values[i] = d * static_cast<float>(codes[i] - Block::kOffset);
+  }
+}
+
+inline void dequantize_super(const std::uint8_t* codes, const SubScales& sub, float d, float dmin,
+                             float* values) noexcept {
+  for (int i = 0; i < 256; ++i)
+    values[i] = d * sub.scale[i / 32] * static_cast<float>(codes[i]) - dmin * sub.min[i / 32];
+}
+
+inline void dequantize_super(const std::uint8_t* codes, const std::int8_t* sub_scales, int offset,
+                             float d, float* values) noexcept {
+  for (int i = 0; i < 256; ++i)
+    values[i] = d * sub_scales[i / 16] * static_cast<float>(codes[i] - offset);
+}
+
 template <class Block>
 void dequantize_block(const Block& block, float* values) noexcept {
   std::uint8_t codes[Block::kValues];
   block.unpack(codes);
   const float d = to_float(block.d);
-  if constexpr (!kIsSuperBlock<Block> && kHasMinimum<Block>) {
-    const float m = to_float(block.m);
-    for (int i = 0; i < Block::kValues; ++i) values[i] = d * static_cast<float>(codes[i]) + m;
-  } else if constexpr (!kIsSuperBlock<Block>) {
-    for (int i = 0; i < Block::kValues; ++i)
-      values[i] = d * static_cast<float>(codes[i] - Block::kOffset);
-  } else if constexpr (kHasMinimum<Block>) {
-    const SubScales sub = unpack_sub_scales(block.sub_scales);
-    for (int i = 0; i < Block::kValues; ++i) {
-      const float scale = d * sub.scale[i / 32], minimum = to_float(block.dmin) * sub.min[i / 32];
-      values[i] = scale * static_cast<float>(codes[i]) - minimum;
-    }
-  } else {
-    for (int i = 0; i < Block::kValues; ++i)
-      values[i] = d * block.sub_scales[i / 16] * static_cast<float>(codes[i] - Block::kOffset);
-  }
+  if constexpr (!kIsSuperBlock<Block> && kHasMinimum<Block>)
+    dequantize_simple<Block>(codes, d, to_float(block.m), values);
+  else if constexpr (!kIsSuperBlock<Block>)
+    dequantize_simple<Block>(codes, d, 0, values);
+  else if constexpr (kHasMinimum<Block>)
+    dequantize_super(codes, unpack_sub_scales(block.sub_scales), d, to_float(block.dmin), values);
+  else
+    dequantize_super(codes, block.sub_scales, Block::kOffset, d, values);
 }
 
 template <class Block>

@@ -6,7 +6,7 @@
 namespace tyto::quant::q4_0 {
 
 struct Block {
-  static constexpr int kValues = 32, kOffset = 8;
+  static constexpr int kValues = 32, kBits = 4, kOffset = 8;
   F16 d;
   std::uint8_t codes[16];
 

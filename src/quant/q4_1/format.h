@@ -6,7 +6,7 @@
 namespace tyto::quant::q4_1 {
 
 struct Block {
-  static constexpr int kValues = 32, kOffset = 0;
+  static constexpr int kValues = 32, kBits = 4, kOffset = 0;
   F16 d, m;
   std::uint8_t codes[16];
 

@@ -7,7 +7,7 @@
 namespace tyto::quant::q4_k {
 
 struct Block {
-  static constexpr int kValues = 256, kOffset = 0;
+  static constexpr int kValues = 256, kBits = 4, kOffset = 0;
   F16 d, dmin;
   std::uint8_t sub_scales[12];
   std::uint8_t codes[128];

@@ -7,7 +7,7 @@
 namespace tyto::quant::q5_0 {
 
 struct Block {
-  static constexpr int kValues = 32, kOffset = 16;
+  static constexpr int kValues = 32, kBits = 5, kOffset = 16;
   F16 d;
   std::uint8_t high[4];
   std::uint8_t low[16];

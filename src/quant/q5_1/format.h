@@ -7,7 +7,7 @@
 namespace tyto::quant::q5_1 {
 
 struct Block {
-  static constexpr int kValues = 32, kOffset = 0;
+  static constexpr int kValues = 32, kBits = 5, kOffset = 0;
   F16 d, m;
   std::uint8_t high[4];
   std::uint8_t low[16];

@@ -8,7 +8,7 @@
 namespace tyto::quant::q5_k {
 
 struct Block {
-  static constexpr int kValues = 256, kOffset = 0;
+  static constexpr int kValues = 256, kBits = 5, kOffset = 0;
   F16 d, dmin;
   std::uint8_t sub_scales[12];
   std::uint8_t high[32];

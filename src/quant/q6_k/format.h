@@ -8,7 +8,7 @@
 namespace tyto::quant::q6_k {
 
 struct Block {
-  static constexpr int kValues = 256, kOffset = 32;
+  static constexpr int kValues = 256, kBits = 6, kOffset = 32;
   std::uint8_t low[128];
   std::uint8_t high[64];
   std::int8_t sub_scales[16];

@@ -6,7 +6,7 @@
 namespace tyto::quant::q8_0 {
 
 struct Block {
-  static constexpr int kValues = 32, kOffset = 128;
+  static constexpr int kValues = 32, kBits = 8, kOffset = 128;
   F16 d;
   std::int8_t codes[32];
 

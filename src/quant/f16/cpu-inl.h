@@ -1,0 +1,2 @@
+// Compiled once per ISA, inside its namespace: the kernels of cpu/kernels that serve this format.
+using Panels = FloatRows<quant::f16::Value>;
