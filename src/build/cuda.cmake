@@ -1,19 +1,33 @@
-# The CUDA component, a library of its own: tyto::tyto never depends on it. Sets ${tyto_components}.
+# The CUDA component, a library of its own: tyto::tyto neither needs nor knows it. Sets ${tyto_components}.
 set(tyto_components "")
-if(TYTO_CUDA STREQUAL AUTO)
-  set(tyto_cuda OFF)
-  if(PROJECT_IS_TOP_LEVEL)
-    include(CheckLanguage)
-    set(CMAKE_MESSAGE_LOG_LEVEL WARNING)  # silent where there is no compiler
-    check_language(CUDA)
-    unset(CMAKE_MESSAGE_LOG_LEVEL)
-    if(CMAKE_CUDA_COMPILER)
-      set(tyto_cuda ON)
+set(tyto_cuda ${TYTO_CUDA})
+if(tyto_cuda STREQUAL AUTO)
+  set(tyto_cuda ${PROJECT_IS_TOP_LEVEL})
+  if(tyto_cuda AND NOT CMAKE_CUDA_COMPILER)
+    find_program(tyto_nvcc nvcc HINTS $ENV{CUDACXX} PATHS /usr/local/cuda/bin)  # silent where there is none
+    mark_as_advanced(tyto_nvcc)
+    if(tyto_nvcc)
+      set(CMAKE_CUDA_COMPILER ${tyto_nvcc})
+    else()
+      set(tyto_cuda OFF)
     endif()
   endif()
-else()
-  set(tyto_cuda ${TYTO_CUDA})
 endif()
 if(NOT tyto_cuda)
   return()
 endif()
+set(tyto_components cuda)
+
+# One architecture, whose PTX later devices can translate. Releases name theirs.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80)
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+file(GLOB tyto_cuda_sources CONFIGURE_DEPENDS cuda/*.cpp cuda/*.cu)
+tyto_add_library(tyto_cuda EXPORT cuda HEADERS ${PROJECT_SOURCE_DIR}/include/tyto/cuda.h SOURCES ${tyto_cuda_sources}
+                 DEPENDS CUDA::cudart_static)
+foreach(kind ${tyto_kinds})
+  target_link_libraries(tyto_cuda_${kind} PUBLIC tyto_${kind})
+endforeach()

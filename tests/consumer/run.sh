@@ -19,6 +19,7 @@ consume() {
   cmake --build "$work/$name" -- --quiet
   "$work/$name/stranger"
   "$work/$name/stranger_no_exceptions"
+  if [ -x "$work/$name/stranger_cuda" ]; then "$work/$name/stranger_cuda"; fi
 }
 # expect_message TEXT CMAKE_OPTIONS...: configuring fails, and says TEXT.
 expect_message() {
@@ -39,21 +40,32 @@ consume package-default "${installed[@]}" -DBUILD_SHARED_LIBS=ON
 ldd "$work/package-default/stranger" | grep -q libtyto.so || die "BUILD_SHARED_LIBS=ON did not choose the shared library"
 expect_message "tyto has no component 'vulkan': there are static, shared and cuda." "${installed[@]}" \
   -DCONSUMER_COMPONENTS=vulkan
-if ! ls "$work"/prefix/lib*/libtyto-cuda.* >/dev/null 2>&1; then
+has_cuda=
+if [ -f "$work/prefix/include/tyto/cuda.h" ]; then has_cuda=yes; fi
+if [ "$has_cuda" ]; then
+  consume package-cuda-static "${installed[@]}" -DCONSUMER_COMPONENTS="static;cuda"
+  consume package-cuda-shared "${installed[@]}" -DCONSUMER_COMPONENTS="shared;cuda"
+else
   expect_message "This tyto was built without its component 'cuda'" "${installed[@]}" -DCONSUMER_COMPONENTS=cuda
 fi
 
-say "pkg-config"
-pkg_config_path=$(dirname "$(find "$work/prefix" -name tyto.pc)")
-export PKG_CONFIG_PATH=$pkg_config_path
-compile=(c++ -std=c++20 -O1 "$here/main.cpp")
-"${compile[@]}" $(pkg-config --cflags --libs tyto) -Wl,-rpath,"$(pkg-config --variable=libdir tyto)" -o "$work/by-shared"
-"$work/by-shared"
-libdir=$(pkg-config --variable=libdir tyto)
-mkdir "$work/no-shared" && cp "$libdir"/libtyto.a "$work/no-shared"
-"${compile[@]}" $(pkg-config --cflags tyto) -L"$work/no-shared" $(pkg-config --static --libs tyto | sed "s:-L$libdir::") \
-  -o "$work/by-static"
-"$work/by-static"
+# by_pkg_config PACKAGE SOURCE: builds and runs it by pkg-config alone, shared and static.
+by_pkg_config() {
+  local libdir
+  say "pkg-config $1"
+  libdir=$(pkg-config --variable=libdir "$1")
+  c++ -std=c++20 -O1 "$2" $(pkg-config --cflags --libs "$1") -Wl,-rpath,"$libdir" -o "$work/by-shared"
+  "$work/by-shared"
+  c++ -std=c++20 -O1 "$2" $(pkg-config --static --cflags --libs "$1" | sed "s:-L$libdir:-L$work/only-static:g") -o "$work/by-static"
+  "$work/by-static"
+  if ldd "$work/by-static" | grep libtyto; then die "--static linked the shared library"; fi
+}
+PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name tyto.pc)")
+export PKG_CONFIG_PATH
+mkdir "$work/only-static"
+cp "$work"/prefix/lib*/libtyto*.a "$work/only-static"
+by_pkg_config tyto "$here/main.cpp"
+if [ "$has_cuda" ]; then by_pkg_config tyto-cuda "$here/cuda.cpp"; fi
 
 consume subdirectory -DCONSUMER_USES=subdirectory -DTYTO_SOURCE="$source"
 consume subdirectory-shared -DCONSUMER_USES=subdirectory -DTYTO_SOURCE="$source" -DBUILD_SHARED_LIBS=ON

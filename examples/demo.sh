@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs what is missing (Debian, as root or with sudo), builds the tyto program, and lets it tell a story with the
+# model that is compiled into it. Options go to `tyto run`: demo.sh -p "One day, a dragon" -n 100
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. src/build/setup.sh
+
+need g++ cmake ninja-build ccache libfmt-dev libcli11-dev
+if ! ninja -C build/release -n tyto_program 2>/dev/null | grep -q 'no work to do'; then
+  say "Building the tyto program (build/release/examples/tyto)"
+  cmake --preset release -Wno-dev --log-level=WARNING $(cache_options) >/dev/null
+  cmake --build --preset release --target tyto_program
+fi
+if [ $# -gt 0 ]; then
+  build/release/examples/tyto run "$@"
+else
+  build/release/examples/tyto run -p "Once upon a time" -n 200 --seed 4
+fi
