@@ -23,10 +23,13 @@ Result<> size_tensor(std::string_view file, std::uint32_t gguf_type, TensorInfo&
     return fail(ErrorCode::bad_file,
                 "{}: tensor {} has rows of {} values, but {} comes in blocks of {}", file,
                 quoted(tensor.name), width, type.name, type.block_values);
+  // Without the zeros, so that the distance between rows is a number even where there are no rows.
   Checked values(1);
   for (const std::int64_t extent : tensor.shape)
-    values = values * Checked(static_cast<std::uint64_t>(extent));
-  const Checked bytes = values / Checked(type.block_values) * Checked(type.block_bytes);
+    if (extent != 0) values = values * Checked(static_cast<std::uint64_t>(extent));
+  const bool empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
+  const Checked blocks = width == 0 ? values : values / Checked(type.block_values);
+  const Checked bytes = blocks * Checked(type.block_bytes);
   // Signed sizes and differences of pointers must hold them too.
   if (!(values <= Checked(std::numeric_limits<std::int64_t>::max())) ||
       !(bytes <= Checked(std::numeric_limits<std::int64_t>::max())))
@@ -35,7 +38,7 @@ Result<> size_tensor(std::string_view file, std::uint32_t gguf_type, TensorInfo&
                 quoted(tensor.name), fmt::join(tensor.shape, ", "), type.name);
   tensor.format = type.format;
   tensor.type_name = std::move(type.name);
-  tensor.bytes = *bytes.get();
+  tensor.bytes = empty ? 0 : *bytes.get();
   return {};
 }
 
