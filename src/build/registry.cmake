@@ -91,3 +91,18 @@ const LinearKernel* const* linear_kernels(int variant) noexcept { return kKernel
 }  // namespace tyto::cpu::${isa}
 ")
 endforeach()
+
+# src/sample/<stage>.cpp -> sample::stages(). Those left out are the frame, not stages.
+file(GLOB stages CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src/sample ${PROJECT_SOURCE_DIR}/src/sample/*.cpp)
+list(REMOVE_ITEM stages sampler.cpp candidates.cpp rank.cpp softmax.cpp)
+list(TRANSFORM stages REPLACE "\\.cpp$" "")
+list(JOIN stages ", " names)
+list(TRANSFORM stages PREPEND "&")
+list(JOIN stages ", " pointers)
+tyto_write(stages.cpp "#include \"src/sample/stage.h\"
+namespace tyto::sample {
+extern const Stage ${names};
+static constexpr const Stage* kStages[] = {${pointers}};
+std::span<const Stage* const> stages() noexcept { return kStages; }
+}  // namespace tyto::sample
+")
