@@ -1,5 +1,5 @@
-// GPT-2's bytes_to_unicode (github.com/openai/gpt-2, encoder.py): each byte as one printable character. Printable
-// Latin-1 stands for itself; the other 68 bytes, in order, are U+0100 and up.
+// GPT-2's bytes_to_unicode (github.com/openai/gpt-2, encoder.py): each byte as one printable
+// character. Printable Latin-1 stands for itself; the other 68 bytes, in order, are U+0100 and up.
 #pragma once
 #include <array>
 #include <string>

@@ -1,4 +1,5 @@
-// Hash tables for vocabularies. A file's author knows this code, so every vocabulary hashes with a seed of its own.
+// Hash tables for vocabularies. A file's author knows this code, so every vocabulary hashes with a
+// seed of its own.
 #pragma once
 #include <bit>
 #include <chrono>
@@ -15,26 +16,32 @@ inline std::uint64_t scramble(std::uint64_t x) noexcept {
   return x ^ x >> 32;
 }
 
-inline std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed) noexcept {
-  const char* p = bytes.data();
-  std::size_t left = bytes.size();
+struct TextKey {
+  static constexpr std::size_t kWhole = 8;  // of a text up to this long, `last` and the size say everything
+  std::uint64_t hash;
+  std::uint64_t last;  // made of the last bytes, up to eight
+};
+
+inline TextKey text_key(std::string_view text, std::uint64_t seed) noexcept {
+  const char* p = text.data();
+  std::size_t left = text.size();
   std::uint64_t hash = seed ^ left;
   for (; left > 8; left -= 8, p += 8) {
     std::uint64_t word;
     std::memcpy(&word, p, 8);
     hash = scramble(hash ^ word);
   }
-  std::uint64_t word = 0;
-  if (left >= 4) {  // two overlapping halves
+  std::uint64_t last = 0;
+  if (left >= 4) {  // two halves, which may overlap
     std::uint32_t head, tail;
     std::memcpy(&head, p, 4);
     std::memcpy(&tail, p + left - 4, 4);
-    word = head | std::uint64_t{tail} << 32;
+    last = head | std::uint64_t{tail} << 32;
   } else if (left > 0) {
-    word = static_cast<unsigned char>(p[0]) | static_cast<unsigned char>(p[left / 2]) << 8 |
-           std::uint64_t{static_cast<unsigned char>(p[left - 1])} << 16;
+    const auto byte = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(p[i])}; };
+    last = byte(0) | byte(left / 2) << 8 | byte(left - 1) << 16;
   }
-  return scramble(scramble(hash ^ word));
+  return {scramble(scramble(hash ^ last)), last};
 }
 
 // Not secret, but not in the file either.
@@ -60,7 +67,9 @@ class PairMap {
     slot = {a, b, value};
     return true;
   }
-  std::uint32_t find(std::uint32_t a, std::uint32_t b) const noexcept { return slots_[place(a, b)].value; }
+  std::uint32_t find(std::uint32_t a, std::uint32_t b) const noexcept {
+    return slots_[place(a, b)].value;
+  }
   std::uint64_t memory_bytes() const noexcept { return slots_.capacity() * sizeof(Slot); }
 
  private:

@@ -1,6 +1,7 @@
-// Byte-pair encoding's inner loop, for SentencePiece's form of it and for the byte-level one: of all neighbors that
-// may join, the pair of lowest rank joins first, the leftmost of equals. O(n log n), whatever the text.
-// (Sennrich et al. 2016, arxiv.org/abs/1508.07909; the agenda is SentencePiece's.)
+// Byte-pair encoding's inner loop, for SentencePiece's form of it and for the byte-level one: of
+// all neighbors that may join, the pair of lowest rank joins first, the leftmost of equals. O(n log
+// n), whatever the text. (Sennrich et al. 2016, arxiv.org/abs/1508.07909; the agenda is
+// SentencePiece's.)
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -33,24 +34,13 @@ class Merger {
     symbols_.push_back({id, begin, i - 1, i + 1, {}});  // the first one's previous is kNone
   }
 
-  // join(left, right, end) tells whether two neighbors join; `end` is where the right one ends.
+  // join_of(left, right, end) tells whether two neighbors join; `end` is where the right one ends.
   template <class JoinOf>
   void run(std::uint32_t word_size, const JoinOf& join_of) {
     add(kNoToken, word_size);  // so that every symbol has a next one
-    agenda_.clear();
-    for (std::uint32_t i = 0; i + 2 < symbols_.size(); ++i) {
-      Symbol& left = symbols_[i];
-      left.join = join_of(left, symbols_[i + 1], symbols_[i + 2].begin);
-      if (left.join.rank != Join::kNever) agenda_.push_back(key(left.join.rank, i));
-    }
-    std::make_heap(agenda_.begin(), agenda_.end(), std::greater<>());
-    while (!agenda_.empty()) {
-      std::pop_heap(agenda_.begin(), agenda_.end(), std::greater<>());
-      const std::uint64_t first = agenda_.back();
-      agenda_.pop_back();
-      const auto i = static_cast<std::uint32_t>(first);
-      if (symbols_[i].join.rank == first >> 32) merge(i, join_of);  // else outdated
-    }
+    for (std::uint32_t i = 0; i + 2 < symbols_.size(); ++i)
+      symbols_[i].join = join_of(symbols_[i], symbols_[i + 1], symbols_[i + 2].begin);
+    symbols_.size() <= kShort ? run_short(join_of) : run_long(join_of);
   }
 
   // Calls visit(symbol, end) for each symbol that is left.
@@ -63,10 +53,48 @@ class Merger {
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::size_t kShort = 24;  // symbols; looking at all of them is cheaper than a heap
+
   static std::uint64_t key(std::uint32_t rank, std::uint32_t i) noexcept {
     return std::uint64_t{rank} << 32 | i;
   }
 
+  template <class JoinOf>
+  void run_short(const JoinOf& join_of) {
+    for (;;) {
+      std::uint32_t best = 0;
+      for (std::uint32_t i = 0; i + 1 < symbols_.size(); i = symbols_[i].next)
+        if (symbols_[i].join.rank < symbols_[best].join.rank) best = i;
+      if (symbols_[best].join.rank == Join::kNever) return;
+      merge(best, join_of);
+    }
+  }
+
+  template <class JoinOf>
+  void run_long(const JoinOf& join_of) {
+    agenda_.clear();
+    for (std::uint32_t i = 0; i < symbols_.size(); ++i)
+      if (symbols_[i].join.rank != Join::kNever) agenda_.push_back(key(symbols_[i].join.rank, i));
+    std::make_heap(agenda_.begin(), agenda_.end(), std::greater<>());
+    while (!agenda_.empty()) {
+      std::pop_heap(agenda_.begin(), agenda_.end(), std::greater<>());
+      const std::uint64_t first = agenda_.back();
+      agenda_.pop_back();
+      const auto i = static_cast<std::uint32_t>(first);
+      if (symbols_[i].join.rank != first >> 32) continue;  // outdated
+      merge(i, join_of);
+      schedule(i);
+      schedule(symbols_[i].previous);
+    }
+  }
+
+  void schedule(std::uint32_t i) {
+    if (i == kNone || symbols_[i].join.rank == Join::kNever) return;
+    agenda_.push_back(key(symbols_[i].join.rank, i));
+    std::push_heap(agenda_.begin(), agenda_.end(), std::greater<>());
+  }
+
+  // The symbol at i takes in the one after it; both pairs around it change.
   template <class JoinOf>
   void merge(std::uint32_t i, const JoinOf& join_of) {
     Symbol& left = symbols_[i];
@@ -82,17 +110,14 @@ class Merger {
   template <class JoinOf>
   void renew(std::uint32_t i, const JoinOf& join_of) {
     Symbol& left = symbols_[i];
-    left.join = {};
     const Symbol& right = symbols_[left.next];
-    if (left.next + 1 == symbols_.size()) return;
-    left.join = join_of(left, right, symbols_[right.next].begin);
-    if (left.join.rank == Join::kNever) return;
-    agenda_.push_back(key(left.join.rank, i));
-    std::push_heap(agenda_.begin(), agenda_.end(), std::greater<>());
+    const bool last = left.next + 1 == symbols_.size();
+    left.join = last ? Join{} : join_of(left, right, symbols_[right.next].begin);
   }
 
   std::vector<Symbol> symbols_;
-  std::vector<std::uint64_t> agenda_;  // a heap; entries whose pair has changed since stay until they come up
+  std::vector<std::uint64_t>
+      agenda_;  // a heap; entries whose pair has changed since stay until they come up
 };
 
 }  // namespace tyto::text

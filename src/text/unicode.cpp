@@ -14,17 +14,15 @@ CharClass class_beyond_tables(char32_t code) noexcept {
 }
 
 ShortText lower(char32_t code) noexcept {
-  ShortText text;
   const LowerRange* end = kLower + kLowerCount;
   const LowerRange* range =
       std::partition_point(kLower, end, [&](const LowerRange& r) { return r.last < code; });
   const bool inside = range != end && code >= range->first &&
                       (code - range->first) % static_cast<char32_t>(range->step) == 0;
+  ShortText text(inside ? static_cast<char32_t>(static_cast<int>(code) + range->delta) : code);
   if (code == 0x130) {
-    text.add('i');
+    text = ShortText('i');
     text.add(0x307);
-  } else {
-    text.add(inside ? static_cast<char32_t>(static_cast<int>(code) + range->delta) : code);
   }
   return text;
 }
@@ -46,10 +44,7 @@ ShortText without_accents(char32_t code) noexcept {
   if (code >= 0xAC00 && code < 0xD7A4) return hangul_letters(code);
   const Bare* end = kBare + kBareCount;
   const Bare* bare = std::partition_point(kBare, end, [&](const Bare& b) { return b.code < code; });
-  if (bare == end || bare->code != code) {
-    text.add(code);
-    return text;
-  }
+  if (bare == end || bare->code != code) return ShortText(code);
   for (const char32_t part : bare->parts)
     if (part != 0) text.add(part);
   return text;

@@ -13,7 +13,9 @@ struct Utf8Char {
   std::size_t size;  // bytes; 1 where the code is kNotUtf8
 };
 
-inline bool is_continuation(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+inline bool is_continuation(char byte) noexcept {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
 
 // How many bytes the character that `lead` begins has; 0 if none begins so.
 inline std::size_t utf8_size(unsigned char lead) noexcept {
