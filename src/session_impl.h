@@ -63,7 +63,7 @@ struct Session::Impl {
   std::size_t capacity = 0;
   SequenceState state;
   Stop stopped = Stop::none;
-  text::StreamDecoder decoder;
+  std::optional<text::StreamDecoder> decoder;  // none for a model without a tokenizer
   Generation generation;
   std::vector<Logprob> top;
   std::vector<Request> requests;  // of a batch whose first session this is

@@ -69,11 +69,11 @@ class TYTO_EXPORT TraceSink {
 };
 
 struct Host {
-  std::shared_ptr<Executor> executor;
-  std::shared_ptr<FileSystem> files;
-  std::shared_ptr<Allocator> allocator;
-  std::shared_ptr<LogSink> log;
-  std::shared_ptr<TraceSink> trace;
+  std::shared_ptr<Executor> executor = {};
+  std::shared_ptr<FileSystem> files = {};
+  std::shared_ptr<Allocator> allocator = {};
+  std::shared_ptr<LogSink> log = {};
+  std::shared_ptr<TraceSink> trace = {};
 };
 
 struct RuntimeOptions {
@@ -81,7 +81,7 @@ struct RuntimeOptions {
   bool pin = true;                      // each of our threads stays on one core
   std::chrono::microseconds spin{50};   // how long an idle thread spins before it sleeps
   std::uint64_t memory_budget = 0;      // of all models of this runtime, weights, caches and workspaces; 0: none
-  Host host;                            // with an executor, the runtime starts no threads of its own
+  Host host = {};                            // with an executor, the runtime starts no threads of its own
 };
 
 // One thread pool and one memory budget for many models. Without one, each model makes its own.

@@ -31,10 +31,10 @@ struct ModelOptions {
   Isa isa = Isa::best;          // an ISA this machine lacks is `unsupported`
   CacheType cache_type = CacheType::bf16;
   int cache_tokens = 4096;      // of all sessions and forks of this model together; rounded up to whole pages of 16
-  Limits limits;
+  Limits limits = {};
   bool check_weights = true;    // refuse NaN and infinite weights and scales while loading
-  std::function<bool(float fraction)> progress;  // called from the loading thread; false cancels the load
-  std::shared_ptr<Runtime> runtime;              // null: one of the model's own, with RuntimeOptions{}
+  std::function<bool(float fraction)> progress = {};  // called from the loading thread; false cancels the load
+  std::shared_ptr<Runtime> runtime = {};             // null: one of the model's own, with RuntimeOptions{}
 };
 
 struct MemoryPlan {

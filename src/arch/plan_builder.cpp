@@ -1,5 +1,7 @@
 #include "src/arch/plan_builder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 

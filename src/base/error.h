@@ -1,6 +1,6 @@
 // Building and passing on errors.
 #pragma once
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <new>
 #include <string>
