@@ -1,6 +1,6 @@
-// What the host program may supply: threads, files, memory, a log and a trace. All of it is optional.
-// Every object handed in here is shared, and outlives what uses it. Unless said otherwise its methods are called
-// from several threads at once.
+// What the host program may supply: threads, files, memory, a log and a trace. All of it is
+// optional. Every object handed in here is shared, and outlives what uses it. Unless said otherwise
+// its methods are called from several threads at once.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -18,12 +18,14 @@ inline namespace v1 {
 
 using Clock = std::chrono::steady_clock;
 
-// The host's job system. Tasks of one run() never wait for each other; run() returns when all are done.
+// The host's job system. Tasks of one run() never wait for each other; run() returns when all are
+// done.
 class TYTO_EXPORT Executor {
  public:
   virtual ~Executor() = default;
   virtual int concurrency() const noexcept = 0;  // how many tasks may run at once; at least 1
-  virtual void run(int tasks, void (*task)(void* context, int index) noexcept, void* context) noexcept = 0;
+  virtual void run(int tasks, void (*task)(void* context, int index) noexcept,
+                   void* context) noexcept = 0;
 };
 
 // Bytes at offsets: a file, an entry of a pack file, an encrypted archive, memory.
@@ -43,7 +45,8 @@ class TYTO_EXPORT FileSystem {
 };
 
 // A FileSource over bytes of the host's. The bytes must outlive it.
-TYTO_EXPORT Result<std::shared_ptr<const FileSource>> memory_source(std::span<const std::byte> bytes);
+TYTO_EXPORT Result<std::shared_ptr<const FileSource>> memory_source(
+    std::span<const std::byte> bytes);
 
 // The large blocks only: weights, caches, workspaces. A null answer becomes no_memory.
 class TYTO_EXPORT Allocator {
@@ -60,7 +63,8 @@ class TYTO_EXPORT LogSink {
   virtual void write(LogLevel level, std::string_view line) noexcept = 0;
 };
 
-// Spans of time: load, pack, compile, each step, sample. `bytes` is what the span read or wrote, 0 if not counted.
+// Spans of time: load, pack, compile, each step, sample. `bytes` is what the span read or wrote, 0
+// if not counted.
 class TYTO_EXPORT TraceSink {
  public:
   virtual ~TraceSink() = default;
@@ -77,11 +81,12 @@ struct Host {
 };
 
 struct RuntimeOptions {
-  int threads = 0;                      // 0: one per core this process may use; more than that is clamped to it
-  bool pin = true;                      // each of our threads stays on one core
-  std::chrono::microseconds spin{50};   // how long an idle thread spins before it sleeps
-  std::uint64_t memory_budget = 0;      // of all models of this runtime, weights, caches and workspaces; 0: none
-  Host host = {};                            // with an executor, the runtime starts no threads of its own
+  int threads = 0;  // 0: one per core this process may use; more than that is clamped to it
+  bool pin = true;  // each of our threads stays on one core
+  std::chrono::microseconds spin{50};  // how long an idle thread spins before it sleeps
+  // Bytes of all models of this runtime, weights, caches and workspaces; 0: no budget.
+  std::uint64_t memory_budget = 0;
+  Host host = {};  // with an executor, the runtime starts no threads of its own
 };
 
 // One thread pool and one memory budget for many models. Without one, each model makes its own.
@@ -102,8 +107,8 @@ class TYTO_EXPORT Runtime {
   std::unique_ptr<Impl> impl_;
 };
 
-// Asks computing calls to stop. Any thread may request; whole chunks already computed are kept, and the session is
-// usable at once.
+// Asks computing calls to stop. Any thread may request; whole chunks already computed are kept, and
+// the session is usable at once.
 class Cancel {
  public:
   void request() noexcept { flag_.store(true, std::memory_order_relaxed); }

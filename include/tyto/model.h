@@ -27,53 +27,62 @@ struct Limits {
 };
 
 struct ModelOptions {
-  std::string device = "auto";  // "auto", "cpu", "reference" (plain float32 loops, for checking). describe() tells
-  Isa isa = Isa::best;          // an ISA this machine lacks is `unsupported`
+  // "auto", "cpu", or "reference": plain float32 loops, for checking. describe() tells what it is.
+  std::string device = "auto";
+  Isa isa = Isa::best;  // an ISA this machine lacks is `unsupported`
   CacheType cache_type = CacheType::bf16;
-  int cache_tokens = 4096;      // of all sessions and forks of this model together; rounded up to whole pages of 16
+  // Of all sessions and forks of this model together; rounded up to whole pages of 16.
+  int cache_tokens = 4096;
   Limits limits = {};
-  bool check_weights = true;    // refuse NaN and infinite weights and scales while loading
-  std::function<bool(float fraction)> progress = {};  // called from the loading thread; false cancels the load
-  std::shared_ptr<Runtime> runtime = {};             // null: one of the model's own, with RuntimeOptions{}
+  bool check_weights = true;  // refuse NaN and infinite weights and scales while loading
+  // Called from the loading thread; false cancels the load.
+  std::function<bool(float fraction)> progress = {};
+  std::shared_ptr<Runtime> runtime = {};  // null: one of the model's own, with RuntimeOptions{}
 };
 
 struct MemoryPlan {
   struct Device {
     std::string name;
-    std::uint64_t weights = 0, cache = 0, workspace = 0;  // bytes, equal to what load() then allocates
+    // Bytes, equal to what load() then allocates.
+    std::uint64_t weights = 0, cache = 0, workspace = 0;
   };
   std::vector<Device> devices;
-  std::uint64_t host_tables = 0;            // tokenizer and plan, an estimate
-  std::uint64_t host_peak_during_load = 0;  // all of the above and the buffers that loading needs for a while
+  std::uint64_t host_tables = 0;  // tokenizer and plan, an estimate
+  // All of the above and the buffers that loading needs for a while.
+  std::uint64_t host_peak_during_load = 0;
 };
 
 struct SessionOptions {
-  int context = 4096;              // tokens; clamped to the model's own, Session::capacity tells
-  const Cancel* cancel = nullptr;  // read by every computing call, between chunks and steps; must outlive the session
+  int context = 4096;  // tokens; clamped to the model's own, Session::capacity tells
+  // Read by every computing call, between chunks and steps; must outlive the session.
+  const Cancel* cancel = nullptr;
 };
 
 class Session;
 
-// Copies share the weights; every method may be called from several threads at once. One step at a time runs per
-// model: a second thread waits its turn; to advance several sessions in one pass over the weights use step().
-// A default-constructed or moved-from Model answers bad_argument.
+// Copies share the weights; every method may be called from several threads at once. One step at a
+// time runs per model: a second thread waits its turn; to advance several sessions in one pass over
+// the weights use step(). A default-constructed or moved-from Model answers bad_argument.
 class TYTO_EXPORT Model {
  public:
   // A GGUF file, the first file of a split one, or a host FileSystem's path.
   static Result<Model> load(std::string_view utf8_path, const ModelOptions& options = {});
-  static Result<Model> load(std::shared_ptr<const FileSource> source, const ModelOptions& options = {});
+  static Result<Model> load(std::shared_ptr<const FileSource> source,
+                            const ModelOptions& options = {});
   // What load would take, from the headers alone.
   static Result<MemoryPlan> plan(std::string_view utf8_path, const ModelOptions& options = {});
-  static Result<MemoryPlan> plan(std::shared_ptr<const FileSource> source, const ModelOptions& options = {});
+  static Result<MemoryPlan> plan(std::shared_ptr<const FileSource> source,
+                                 const ModelOptions& options = {});
 
   Result<Session> new_session(const SessionOptions& options = {}) const;
-  Tokenizer tokenizer() const noexcept;           // a copy shares its tables
+  Tokenizer tokenizer() const noexcept;  // a copy shares its tables
   SamplerOptions default_sampling() const;
-  std::string_view describe() const noexcept;     // "llama 6.7M q8_0 on cpu avx512, 2 threads"
-  std::string_view fingerprint() const noexcept;  // 32 hexadecimal digits over metadata and tensor directory
-  int context_length() const noexcept;            // what the model was trained for, in tokens
+  std::string_view describe() const noexcept;  // "llama 6.6M q8_0 on cpu avx512, 2 threads"
+  // 32 hexadecimal digits over metadata and tensor directory.
+  std::string_view fingerprint() const noexcept;
+  int context_length() const noexcept;  // what the model was trained for, in tokens
   int vocab_size() const noexcept;
-  MemoryPlan memory() const;                      // what is allocated now
+  MemoryPlan memory() const;  // what is allocated now
 
   struct Impl;
   Model() noexcept = default;

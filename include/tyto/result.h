@@ -1,5 +1,6 @@
-// Result<T>: a value or an Error. Member names of std::expected (C++23), but always our own type, so that a
-// library built as C++20 and an application built as C++23, with or without exceptions, agree on it.
+// Result<T>: a value or an Error. Member names of std::expected (C++23), but always our own type,
+// so that a library built as C++20 and an application built as C++23, with or without exceptions,
+// agree on it.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -50,7 +51,8 @@ class TYTO_EXPORT Error {
   Error(ErrorCode code, std::string_view message) noexcept;  // no room for the text: the code alone
 
   ErrorCode code() const noexcept { return code_; }
-  // Names the file, the tensor or key, what was found and what was expected. Lives as long as the Error.
+  // Names the file, the tensor or key, what was found and what was expected. Lives as long as the
+  // Error.
   std::string_view message() const noexcept;
 
  private:
@@ -78,12 +80,13 @@ inline constexpr bool kIsResult<Result<T>> = true;
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result()
-    requires std::is_same_v<T, std::monostate>
+  Result() requires std::is_same_v<T, std::monostate>
   = default;  // only Result<> starts out good
   template <class U = T>
-    requires(std::is_convertible_v<U, T> && !kIsResult<std::remove_cvref_t<U>>)  // an inner Result is never a value
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(std::is_convertible_v<U, T> &&
+           !kIsResult<std::remove_cvref_t<U>>)  // an inner Result is never a value
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool has_value() const noexcept { return state_.index() == 0; }
@@ -96,7 +99,8 @@ class [[nodiscard]] Result {
   const Error& error() const noexcept { return *std::get_if<1>(&state_); }  // only without a value
 
 #if defined(__cpp_exceptions)
-  // The value, or throws tyto::Exception. For main() and tests; where exceptions are off it does not exist.
+  // The value, or throws tyto::Exception. For main() and tests; where exceptions are off it does
+  // not exist.
   T value() && {
     if (!has_value()) throw Exception(error());
     return std::move(**this);

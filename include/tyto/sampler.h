@@ -1,5 +1,5 @@
-// Choosing the next token. Stages run in a fixed order: bias, penalties, the host's own, temperature, top-k, typical,
-// top-p, min-p, the draw.
+// Choosing the next token. Stages run in a fixed order: bias, penalties, the host's own,
+// temperature, top-k, typical, top-p, min-p, the draw.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -29,7 +29,7 @@ struct SamplerOptions {
   float frequency_penalty = 0.0f;  // subtracted once for each time a token stands in the window
   int penalty_window = 64;         // how many of the last tokens the penalties look at; 0: none
   std::uint64_t seed = 0;
-  int top_logprobs = 0;            // alternatives reported with each token, of the model's own distribution
+  int top_logprobs = 0;  // alternatives reported with each token, of the model's own distribution
   std::vector<Bias> bias = {};
 };
 
@@ -37,13 +37,14 @@ struct SamplerOptions {
 class TYTO_EXPORT LogitStage {
  public:
   virtual ~LogitStage() = default;
-  // logits: [vocab], to be changed in place. history: the sequence so far. An error ends the call that samples,
-  // and leaves the session as it was.
+  // logits: [vocab], to be changed in place. history: the sequence so far. An error ends the call
+  // that samples, and leaves the session as it was.
   virtual Result<> apply(std::span<float> logits, std::span<const TokenId> history) = 0;
 };
 
-// One per generation; one thread at a time, a second one gets `busy`. A draw depends on (seed, position) alone, never
-// on what was drawn before, so fork, truncate and a repeated run give the same text.
+// One per generation; one thread at a time, a second one gets `busy`. A draw depends on (seed,
+// position) alone, never on what was drawn before, so fork, truncate and a repeated run give the
+// same text.
 class TYTO_EXPORT Sampler {
  public:
   // bad_argument names the option that is out of range.

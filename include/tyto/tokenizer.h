@@ -1,5 +1,6 @@
-// Text to token ids and back. Implements SentencePiece's BPE (github.com/google/sentencepiece), byte-level BPE
-// (GPT-2) with the pre-tokenizers of the field, and WordPiece (BERT), from a model file's own vocabulary.
+// Text to token ids and back. Implements SentencePiece's BPE (github.com/google/sentencepiece),
+// byte-level BPE (GPT-2) with the pre-tokenizers of the field, and WordPiece (BERT), from a model
+// file's own vocabulary.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +21,9 @@ inline namespace v1 {
 using TokenId = std::int32_t;
 
 struct EncodeOptions {
-  bool add_special = false;    // the begin and end tokens that the model's metadata asks for
-  bool parse_special = false;  // let text name control tokens. For templates; text from a user never should
+  bool add_special = false;  // the begin and end tokens that the model's metadata asks for
+  // Let text name control tokens. For templates; text from a user never should.
+  bool parse_special = false;
 };
 
 // Immutable; copies share the tables; every method may be called from several threads at once.
@@ -31,12 +33,14 @@ class TYTO_EXPORT Tokenizer {
   // From a GGUF file; a file without weights will do.
   static Result<Tokenizer> load(const FileSource& source);
 
-  // Any bytes are accepted: what is not UTF-8 becomes byte or unknown tokens. More than 2^31-1 bytes is `limit`.
+  // Any bytes are accepted: what is not UTF-8 becomes byte or unknown tokens. More than 2^31-1
+  // bytes is `limit`.
   Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options = {}) const;
-  // Raw bytes of the whole sequence, control tokens left out. An id outside the vocabulary is bad_argument.
+  // Raw bytes of the whole sequence, control tokens left out. An id outside the vocabulary is
+  // bad_argument.
   Result<std::string> decode(std::span<const TokenId> ids) const;
-  // The bytes one token stands for; empty for control tokens and ids outside the vocabulary. A token at the start
-  // of a text may lose its leading space in decode; bytes() keeps it.
+  // The bytes one token stands for; empty for control tokens and ids outside the vocabulary. A
+  // token at the start of a text may lose its leading space in decode; bytes() keeps it.
   std::string_view bytes(TokenId id) const noexcept;
   // The token as the vocabulary writes it ("▁the", "<s>"); empty for ids outside the vocabulary.
   std::string_view piece(TokenId id) const noexcept;

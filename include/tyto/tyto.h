@@ -21,7 +21,8 @@ inline namespace v1 {
 struct Version {
   int major, minor, patch;
 };
-TYTO_EXPORT Version version() noexcept;  // of the library that runs, which may be newer than these headers
+TYTO_EXPORT Version
+version() noexcept;  // of the library that runs, which may be newer than these headers
 
 }  // namespace v1
 }  // namespace tyto

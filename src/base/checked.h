@@ -1,5 +1,6 @@
-// The one type for sizes that come from a file: an overflow anywhere in an expression makes its result invalid.
-// Plain integers do not mix with it: every operand is wrapped by hand, and the value comes out only through get().
+// The one type for sizes that come from a file: an overflow anywhere in an expression makes its
+// result invalid. Plain integers do not mix with it: every operand is wrapped by hand, and the
+// value comes out only through get().
 #pragma once
 #include <cstdint>
 #include <limits>

@@ -41,13 +41,13 @@ auto guarded(Body&& body) noexcept -> decltype(body()) {
 // TYTO_TRY(auto x, call());  the same, and otherwise declares x with the value.
 #define TYTO_TRY(...) TYTO_TRY_PICK_(__VA_ARGS__, TYTO_TRY_VALUE_, TYTO_TRY_VOID_, )(__VA_ARGS__)
 #define TYTO_TRY_PICK_(first, second, chosen, ...) chosen
-#define TYTO_TRY_VOID_(call) \
-  do {                       \
+#define TYTO_TRY_VOID_(call)                                                    \
+  do {                                                                          \
     if (auto tyto_result_ = (call); !tyto_result_) return tyto_result_.error(); \
   } while (false)
 #define TYTO_TRY_NAME2_(line) tyto_result_##line
 #define TYTO_TRY_NAME_(line) TYTO_TRY_NAME2_(line)
-#define TYTO_TRY_VALUE_(declaration, call)                                      \
-  auto TYTO_TRY_NAME_(__LINE__) = (call);                                       \
-  if (!TYTO_TRY_NAME_(__LINE__)) return TYTO_TRY_NAME_(__LINE__).error();       \
+#define TYTO_TRY_VALUE_(declaration, call)                                \
+  auto TYTO_TRY_NAME_(__LINE__) = (call);                                 \
+  if (!TYTO_TRY_NAME_(__LINE__)) return TYTO_TRY_NAME_(__LINE__).error(); \
   declaration = *std::move(TYTO_TRY_NAME_(__LINE__))

@@ -1,5 +1,6 @@
-// The threads that run a step: a list of stages, each split into tasks that never wait for each other. A stage begins
-// when the one before it is done. Two implementations: our own pinned pool, and a host's Executor.
+// The threads that run a step: a list of stages, each split into tasks that never wait for each
+// other. A stage begins when the one before it is done. Two implementations: our own pinned pool,
+// and a host's Executor.
 #pragma once
 #include <memory>
 #include <span>
@@ -10,7 +11,8 @@
 namespace tyto {
 
 struct Stage {
-  // worker: 0 to Team::workers() - 1, and never two tasks at once with the same; for scratch memory.
+  // worker: 0 to Team::workers() - 1, and never two tasks at once with the same; for scratch
+  // memory.
   void (*task)(void* context, int index, int worker) noexcept = nullptr;
   void* context = nullptr;
   int tasks = 0;
@@ -20,7 +22,8 @@ class Team {
  public:
   virtual ~Team() = default;
   virtual int workers() const noexcept = 0;
-  // Runs all stages in order and returns when the last is done. One caller at a time per team: a second one waits.
+  // Runs all stages in order and returns when the last is done. One caller at a time per team: a
+  // second one waits.
   virtual void run(std::span<const Stage> stages) noexcept = 0;
 };
 
