@@ -9,32 +9,17 @@ namespace tyto {
 class Engine::Turn {
  public:
   explicit Turn(Engine& engine, Clock::time_point until = Clock::time_point::max())
-      : engine_(engine) {
-    std::unique_lock lock(engine.mutex_);
-    const auto free = [&] { return !engine.taken_; };
-    if (until == Clock::time_point::max()) {
-      engine.freed_.wait(lock, free);
-      mine_ = true;
-    } else {
-      mine_ = engine.freed_.wait_until(lock, until, free);
-    }
-    if (mine_) engine.taken_ = true;
-  }
+      : turns_(engine.turns_), mine_(turns_.enter(until)) {}
   ~Turn() {
-    if (!mine_) return;
-    {
-      const std::lock_guard lock(engine_.mutex_);
-      engine_.taken_ = false;
-    }
-    engine_.freed_.notify_one();
+    if (mine_) turns_.leave();
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
   explicit operator bool() const noexcept { return mine_; }
 
  private:
-  Engine& engine_;
-  bool mine_ = false;
+  Turnstile& turns_;
+  const bool mine_;
 };
 
 Engine::Engine(const Plan& plan, Program& program, Cache& cache, const Capacity& capacity,

@@ -2,12 +2,11 @@
 // short stays here and is finished by whoever computes next, so that no session starves another and
 // none waits for a thread that went away.
 #pragma once
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "src/backend.h"
+#include "src/base/turnstile.h"
 #include "src/pages.h"
 
 namespace tyto {
@@ -80,9 +79,7 @@ class Engine {
   Program& program_;
   const Capacity capacity_;
 
-  std::mutex mutex_;
-  std::condition_variable freed_;
-  bool taken_ = false;
+  Turnstile turns_;
 
   // Protected by a Turn.
   PagePool pages_;

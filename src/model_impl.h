@@ -12,7 +12,7 @@
 
 namespace tyto {
 
-struct Model::Impl {
+struct TYTO_LOCAL Model::Impl {
   std::shared_ptr<Runtime> runtime;
   Plan plan;
   Tokenizer tokenizer;

@@ -40,7 +40,7 @@ class LargeBlock {
   std::shared_ptr<Runtime> runtime_;
 };
 
-struct Runtime::Impl {
+struct TYTO_LOCAL Runtime::Impl {
   RuntimeOptions options;
   std::unique_ptr<Team> team;
   std::atomic<std::uint64_t> used{0};  // bytes of large blocks

@@ -40,7 +40,7 @@ struct Generation {
   StopMatcher matcher;
 };
 
-struct Session::Impl {
+struct TYTO_LOCAL Session::Impl {
   explicit Impl(std::shared_ptr<const Model::Impl> shared_model) : model(std::move(shared_model)) {}
   ~Impl() { model->engine->release(state); }
 

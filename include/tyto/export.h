@@ -1,5 +1,12 @@
-// TYTO_EXPORT marks what the shared library shows; everything else in it is hidden.
+// TYTO_EXPORT marks what the shared library shows; everything else in it is hidden. TYTO_LOCAL hides
+// a class that is declared inside a shown one.
 #pragma once
+
+#if defined(_WIN32)
+#define TYTO_LOCAL
+#else
+#define TYTO_LOCAL __attribute__((visibility("hidden")))
+#endif
 
 #if defined(TYTO_STATIC)
 #define TYTO_EXPORT

@@ -13,7 +13,7 @@
 
 namespace tyto {
 
-struct Sampler::Impl {
+struct TYTO_LOCAL Sampler::Impl {
   sample::Settings settings;
   std::vector<const sample::Stage*> stages;  // in the order in which they run
   std::atomic<bool> in_use{false};

@@ -14,7 +14,7 @@ namespace tyto {
 inline namespace v1 {
 
 // The vocabulary's address is known to the encoder, so an Impl stays where it is.
-struct Tokenizer::Impl {
+struct TYTO_LOCAL Tokenizer::Impl {
   text::Vocabulary vocabulary;
   text::SpecialMatcher specials{vocabulary};
   std::unique_ptr<const text::Encoder> encoder = {};
