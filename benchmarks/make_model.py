@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Writes GGUF model files with random weights at the shapes of real models, for measuring speed.
+
+  make_model.py OUT_DIR --vocab llama-spm.gguf --shape tinyllama-1.1b --types Q4_0 Q8_0 Q4_K_M F16
+
+F16 is written here; every other type is made from it by llama.cpp's own quantizer, so that each tensor gets the
+format it has in the files people download (Q4_K_M mixes Q4_K and Q6_K). Needs PyPI's numpy, gguf and llama-cpp-python.
+"""
+import argparse
+import pathlib
+from dataclasses import dataclass
+
+import gguf
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Shape:
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    ff: int
+    vocab: int = 32000
+    context: int = 4096
+
+    @property
+    def head_dim(self):
+        return self.width // self.heads
+
+
+SHAPES = {
+    "tinyllama-1.1b": Shape(layers=22, width=2048, heads=32, kv_heads=4, ff=5632),
+    "llama-2-7b": Shape(layers=32, width=4096, heads=32, kv_heads=32, ff=11008),
+    "small": Shape(layers=2, width=512, heads=8, kv_heads=2, ff=1536),
+}
+
+
+def tensors(shape):
+    """(name, rows, columns, standard deviation); rows 0 marks a norm. Sizes keep activations near one at any depth."""
+    s = shape
+    kv = s.kv_heads * s.head_dim
+    into, out_of = s.width**-0.5, (2 * s.layers * s.width) ** -0.5
+    yield "token_embd.weight", s.vocab, s.width, 1.0
+    for i in range(s.layers):
+        yield f"blk.{i}.attn_norm.weight", 0, s.width, 0.1
+        yield f"blk.{i}.attn_q.weight", s.width, s.width, into
+        yield f"blk.{i}.attn_k.weight", kv, s.width, into
+        yield f"blk.{i}.attn_v.weight", kv, s.width, into
+        yield f"blk.{i}.attn_output.weight", s.width, s.width, out_of
+        yield f"blk.{i}.ffn_norm.weight", 0, s.width, 0.1
+        yield f"blk.{i}.ffn_gate.weight", s.ff, s.width, into
+        yield f"blk.{i}.ffn_up.weight", s.ff, s.width, into
+        yield f"blk.{i}.ffn_down.weight", s.width, s.ff, (2 * s.layers * s.ff) ** -0.5
+    yield "output_norm.weight", 0, s.width, 0.1
+    yield "output.weight", s.vocab, s.width, 2 * into
+
+
+def write_f16(path, shape, vocab_path, seed):
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_name(path.stem)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.ff)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(shape.vocab)
+    for key, field in gguf.GGUFReader(vocab_path).fields.items():
+        if key.startswith("tokenizer."):
+            kind = field.types[0]
+            sub_type = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), kind, sub_type=sub_type)
+    listed = list(tensors(shape))
+    for name, rows, columns, _ in listed:
+        if rows:
+            writer.add_tensor_info(name, (rows, columns), np.dtype(np.float16), rows * columns * 2)
+        else:
+            writer.add_tensor_info(name, (columns,), np.dtype(np.float32), columns * 4)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    random = np.random.default_rng(seed)
+    for _, rows, columns, deviation in listed:
+        values = random.standard_normal(rows * columns or columns, dtype=np.float32) * np.float32(deviation)
+        writer.write_tensor_data(values.astype(np.float16).reshape(rows, columns) if rows else values + np.float32(1))
+    writer.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--vocab", required=True, help="a GGUF file with a 32,000-token vocabulary; weights are not needed")
+    parser.add_argument("--shape", choices=SHAPES, default="tinyllama-1.1b")
+    parser.add_argument("--types", nargs="+", default=["F16", "Q8_0", "Q4_0", "Q4_K_M"])
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    f16 = args.out / f"{args.shape}-F16.gguf"
+    if not f16.exists():
+        print(f"writing {f16}", flush=True)
+        write_f16(f16, SHAPES[args.shape], args.vocab, args.seed)
+    for kind in args.types:
+        path = args.out / f"{args.shape}-{kind}.gguf"
+        if not path.exists():
+            import peer
+
+            print(f"writing {path}", flush=True)
+            peer.quantize(f16, path, kind)
+
+
+if __name__ == "__main__":
+    main()
