@@ -82,7 +82,8 @@ TEST_CASE("The demo model's own tokenizer gives the reference ids of a text", "[
 }
 
 TEST_CASE("The reference backend agrees with transformers on each token of a text", "[demo]") {
-  const Difference found = difference(Golden(), Device{"reference", "reference", Isa::best}.options());
+  const Difference found =
+      difference(Golden(), Device{"reference", "reference", Isa::best}.options());
   CHECK(found.largest < 1e-3);
   CHECK(found.perplexity < 1e-4);
 }

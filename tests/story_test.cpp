@@ -29,7 +29,9 @@ TEST_CASE("stories260K tells its story on every instruction set and with 1, 2 an
           "[story]") {
   const std::string path = shared_data("models/stories260K.gguf");
   if (path.empty()) return;
-  const std::string expected = read_file(shared_data("models/stories260K.expected.txt"));
+  std::string expected = read_file(shared_data("models/stories260K.expected.txt"));
+  if (expected.ends_with('\n'))
+    expected.pop_back();  // the file's own; the story goes on with a quote
   for (const Device& device : all_devices()) {
     for (const int threads : {1, 2, 3}) {
       INFO(device.name << ", " << threads << " threads");
