@@ -57,35 +57,4 @@ struct LinearKernel {
   std::size_t (*scratch_bytes)(std::size_t k);
 };
 
-// Attention over pages. Layout of one (layer, kv head) part of a page, elements of the cache type:
-//   keys   [key_dim][kPageTokens]  transposed, so that one row of it is 16 keys' values of one dimension
-//   values [kPageTokens][value_dim]
-struct AttendArgs {
-  const float* q;             // [rows, row_stride]: of the first query head of this kv head's group
-  std::size_t q_row_stride;   // floats between rows
-  float* out;                 // same shape and strides as q, per head value_dim
-  std::size_t out_row_stride;
-  int rows;                   // query rows of one sequence, adjacent
-  int group;                  // query heads per kv head, adjacent in q and out
-  int key_dim, value_dim;
-  float scale;
-  const std::int32_t* begin;  // [rows] keys seen
-  const std::int32_t* end;
-  const std::byte* const* pages;  // [pages] this layer's and head's part of each page: keys, then values
-  std::byte* scratch;
-};
-
-struct KernelTable {
-  std::string_view name;  // "avx512"
-  Isa isa;
-  const LinearKernel* const* linear;  // one per quant::formats(), in that order
-  // Converts float rows into records of a form.
-  void (*make_activations[kActivationForms])(const float* x, std::size_t k, std::byte* record);
-  void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
-  void (*layer_norm)(const float* x, const float* weight, const float* bias, std::size_t n, float eps, float* out);
-};
-
-// Null: this build or this machine lacks it. `best` is the best there is.
-const KernelTable* find_table(Isa isa) noexcept;
-
 }  // namespace tyto::cpu

@@ -48,6 +48,21 @@ inline BF16 to_bf16(float value) noexcept {
   return {static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
 
+// The same. A subnormal result is rounded by the addition of a half, whose last bit is 2^-24.
+inline F16 to_f16(float value) noexcept {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value), sign = bits >> 16 & 0x8000u;
+  std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u)  // NaN
+    magnitude = 0x7e00u | (magnitude >> 13 & 0x3ffu);
+  else if (magnitude >= 0x47800000u)  // 65536 and more
+    magnitude = 0x7c00u;
+  else if (magnitude < 0x38800000u)  // below 2^-14
+    magnitude = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
+  else
+    magnitude = (magnitude - (112u << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
+  return {static_cast<std::uint16_t>(sign | magnitude)};
+}
+
 template <class Block>
 Block load_block(const std::byte* blocks, std::size_t index) noexcept {
   Block block;

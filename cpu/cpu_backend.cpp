@@ -1,0 +1,94 @@
+#include "cpu/cpu_backend.h"
+
+#include <string>
+
+#include "cpu/cpu_cache.h"
+#include "cpu/cpu_program.h"
+#include "cpu/lowered.h"
+#include "cpu/pack.h"
+#include "cpu/workspace.h"
+#include "src/base/error.h"
+#include "src/runtime.h"
+
+namespace tyto::cpu {
+namespace {
+
+class CpuWeights final : public Weights {
+ public:
+  explicit CpuWeights(LargeBlock packed) noexcept : block(std::move(packed)) {}
+  std::uint64_t bytes() const noexcept override { return block.size(); }
+
+  const LargeBlock block;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(std::shared_ptr<Runtime> runtime, const IsaTable& table)
+      : runtime_(std::move(runtime)), table_(table), name_("cpu ") {
+    name_ += table.name;
+  }
+
+  std::string_view name() const noexcept override { return name_; }
+
+  Result<Footprint> footprint(const Plan& plan, Slice slice, CacheType type,
+                              const Capacity& capacity) const override {
+    TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
+    TYTO_TRY(const Workspace workspace, lay_out(lowered, capacity, workers()));
+    Footprint out;
+    out.weights = lowered.weight_bytes;
+    out.workspace = workspace.bytes;
+    for (const CacheSpec& spec : plan.caches)
+      out.page.push_back(static_cast<std::uint64_t>(spec.layers) *
+                         static_cast<unsigned>(spec.kv_heads) * part_bytes(spec, type));
+    return out;
+  }
+
+  Result<std::unique_ptr<Weights>> pack(const Plan& plan, Slice slice,
+                                        const file::TensorSource& source,
+                                        const PackOptions& options) override {
+    TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
+    TYTO_TRY(LargeBlock block, Runtime::Impl::allocate(runtime_, lowered.weight_bytes, "weights"));
+    TYTO_TRY(pack_weights(plan, lowered, source, options, *runtime_->impl().team, block.data()));
+    return std::unique_ptr<Weights>(std::make_unique<CpuWeights>(std::move(block)));
+  }
+
+  Result<std::unique_ptr<Cache>> new_cache(const Plan& plan, Slice, CacheType type,
+                                           std::span<const int> pages) override {
+    auto cache = std::make_unique<CpuCache>(plan.caches, type, pages);
+    const auto bytes = cache->bytes_needed();
+    if (!bytes) return fail(ErrorCode::no_memory, "cache: more than the address space");
+    TYTO_TRY(LargeBlock block, Runtime::Impl::allocate(runtime_, *bytes, "cache"));
+    cache->use(std::move(block));
+    return std::unique_ptr<Cache>(std::move(cache));
+  }
+
+  Result<std::unique_ptr<Program>> compile(const Plan& plan, Slice slice, const Weights& weights,
+                                           Cache& cache, const Capacity& capacity) override {
+    TYTO_TRY(Lowered lowered, lower(plan, slice, table_));
+    TYTO_TRY(Workspace layout, lay_out(lowered, capacity, workers()));
+    TYTO_TRY(LargeBlock workspace, Runtime::Impl::allocate(runtime_, layout.bytes, "workspace"));
+    return new_cpu_program(
+        runtime_, table_, std::move(lowered), static_cast<const CpuWeights&>(weights).block.data(),
+        static_cast<const CpuCache&>(cache), capacity, std::move(layout), std::move(workspace));
+  }
+
+ private:
+  int workers() const noexcept { return runtime_->impl().team->workers(); }
+
+  const std::shared_ptr<Runtime> runtime_;
+  const IsaTable& table_;
+  std::string name_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> new_cpu_backend(std::shared_ptr<Runtime> runtime, Isa isa) {
+  static constexpr std::string_view kNames[] = {"best", "scalar", "avx2", "avx512"};
+  const IsaTable* table = find_table(isa);
+  if (table == nullptr)
+    return fail(ErrorCode::unsupported, "this machine, or this build, has no {}",
+                kNames[static_cast<int>(isa)]);
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(runtime), *table));
+}
+
+}  // namespace tyto::cpu

@@ -1,0 +1,261 @@
+#include "cpu/cpu_program.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/step.h"
+#include "src/base/error.h"
+
+namespace tyto::cpu {
+namespace {
+
+class CpuProgram final : public Program {
+ public:
+  CpuProgram(std::shared_ptr<Runtime> runtime, const IsaTable& isa, Lowered lowered,
+             const std::byte* weights, const CpuCache& cache, const Capacity& capacity,
+             Workspace layout, LargeBlock workspace)
+      : runtime_(std::move(runtime)),
+        step_{isa,
+              std::move(lowered),
+              weights,
+              cache,
+              capacity,
+              std::move(layout),
+              std::move(workspace),
+              runtime_->impl().team->workers(),
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {}} {
+    reserve();
+    bind();
+  }
+
+  std::uint64_t bytes() const noexcept override { return step_.workspace.size(); }
+  Result<> start(const StepInput& input, std::span<const Output> outputs) override;
+  Result<bool> work(Clock::time_point until) override;
+  Result<> finish() override;
+
+ private:
+  void reserve();
+  void bind();
+  Result<> check_rows(const StepInput& input) const;
+  Result<> check_row(const StepInput& input, std::size_t r) const;
+  Result<> check_tables(const StepInput& input) const;
+  Result<> check_outputs(const StepInput& input, std::span<const Output> outputs) const;
+  void copy(const StepInput& input, std::span<const Output> outputs) noexcept;
+
+  const std::shared_ptr<Runtime> runtime_;
+  Step step_;
+  bool has_head_ = false;
+  int vocab_rows_ = 0, position_rows_ = 0;  // of the embedding; 0: there is none
+
+  std::vector<std::unique_ptr<Run>> runs_;
+  std::vector<Stage> stages_;             // of all runs
+  std::vector<std::size_t> first_stage_;  // per run, and the end
+  std::size_t next_ = 0;                  // run to do
+};
+
+void CpuProgram::reserve() {
+  const auto rows = static_cast<std::size_t>(step_.capacity.rows);
+  const auto outputs = static_cast<std::size_t>(step_.capacity.outputs);
+  step_.rows.reserve(rows);
+  step_.begin.reserve(rows);
+  step_.end.reserve(rows);
+  step_.all.reserve(rows);
+  step_.live.reserve(rows);
+  step_.outputs.reserve(outputs);
+  step_.logits.reserve(outputs);
+}
+
+void CpuProgram::bind() {
+  const std::vector<Part>& parts = step_.lowered.parts;
+  std::size_t last_attention = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    if (std::holds_alternative<AttentionPart>(parts[i])) last_attention = i;
+  const EmbedPart* embed = parts.empty() ? nullptr : std::get_if<EmbedPart>(&parts.front());
+  if (embed) {
+    vocab_rows_ = step_.matrix(embed->table).rows;
+    if (embed->positions >= 0) position_rows_ = step_.matrix(embed->positions).rows;
+  }
+  runs_.push_back(new_start_run(step_, embed));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (const auto* a = std::get_if<AttentionPart>(&parts[i])) {
+      runs_.push_back(new_attention_run(step_, *a, i == last_attention));
+    } else if (const auto* m = std::get_if<MlpPart>(&parts[i])) {
+      runs_.push_back(new_mlp_run(step_, *m, i < last_attention ? step_.all : step_.live));
+    } else if (const auto* h = std::get_if<HeadPart>(&parts[i])) {
+      runs_.push_back(new_head_run(step_, *h));
+      has_head_ = true;
+    }
+  }
+  for (const auto& run : runs_) {
+    first_stage_.push_back(stages_.size());
+    run->add_stages(stages_);
+  }
+  first_stage_.push_back(stages_.size());
+  next_ = runs_.size();
+}
+
+Result<> CpuProgram::start(const StepInput& input, std::span<const Output> outputs) {
+  next_ = runs_.size();
+  TYTO_TRY(check_rows(input));
+  TYTO_TRY(check_tables(input));
+  TYTO_TRY(check_outputs(input, outputs));
+  copy(input, outputs);
+  for (std::size_t i = 0; i < runs_.size(); ++i)
+    runs_[i]->begin_step(stages_.data() + first_stage_[i]);
+  next_ = 0;
+  return {};
+}
+
+Result<> CpuProgram::check_rows(const StepInput& input) const {
+  if (input.rows.empty() || input.rows.size() > static_cast<std::size_t>(step_.capacity.rows))
+    return fail(ErrorCode::bad_argument, "a step of {} rows; 1 to {} are possible",
+                input.rows.size(), step_.capacity.rows);
+  if (input.sequences.size() > static_cast<std::size_t>(step_.capacity.sequences))
+    return fail(ErrorCode::bad_argument, "a step of {} sequences; {} are possible",
+                input.sequences.size(), step_.capacity.sequences);
+  std::size_t hidden = 0;
+  for (std::size_t r = 0; r < input.rows.size(); ++r) {
+    TYTO_TRY(check_row(input, r));
+    hidden += input.rows[r].token < 0;
+  }
+  if (input.hidden.size() != hidden * static_cast<std::size_t>(step_.lowered.width))
+    return fail(ErrorCode::bad_argument, "{} hidden values for {} rows of {}", input.hidden.size(),
+                hidden, step_.lowered.width);
+  return {};
+}
+
+Result<> CpuProgram::check_row(const StepInput& input, std::size_t r) const {
+  const Row& row = input.rows[r];
+  const auto bad = [&](std::string_view what) {
+    return fail(ErrorCode::bad_argument, "row {}: {}", r, what);
+  };
+  if (row.token < -1 || row.token >= vocab_rows_) return bad("a token outside the vocabulary");
+  if (row.sequence < 0 || static_cast<std::size_t>(row.sequence) >= input.sequences.size())
+    return bad("a sequence that the step does not have");
+  if (row.position < 0 || (position_rows_ > 0 && row.token >= 0 && row.position >= position_rows_))
+    return bad("a position that the model does not have");
+  if (row.slot < 0 || row.begin < 0 || row.begin >= row.end)
+    return bad("no keys, or a negative slot");
+  if (r > 0 && (row.sequence < input.rows[r - 1].sequence ||
+                (row.sequence == input.rows[r - 1].sequence && row.slot <= input.rows[r - 1].slot)))
+    return bad("not behind the row before it");
+  return {};
+}
+
+Result<> CpuProgram::check_tables(const StepInput& input) const {
+  const std::size_t caches = step_.lowered.caches.size();
+  for (const Sequence& sequence : input.sequences) {
+    if (sequence.pages.size() != caches)
+      return fail(ErrorCode::bad_argument, "{} page tables for {} caches", sequence.pages.size(),
+                  caches);
+    for (std::size_t c = 0; c < caches; ++c) {
+      if (sequence.pages[c].size() > static_cast<std::size_t>(step_.layout.pages_per_sequence))
+        return fail(ErrorCode::bad_argument, "a sequence of {} pages; {} are possible",
+                    sequence.pages[c].size(), step_.layout.pages_per_sequence);
+      for (const PageId page : sequence.pages[c])
+        if (page >= static_cast<PageId>(step_.cache.pages(static_cast<int>(c))))
+          return fail(ErrorCode::bad_argument, "page {}; the cache has {}", page,
+                      step_.cache.pages(static_cast<int>(c)));
+    }
+  }
+  for (const Row& row : input.rows) {
+    for (const auto& pages : input.sequences[static_cast<std::size_t>(row.sequence)].pages)
+      if (static_cast<std::size_t>(std::max(row.slot + 1, row.end)) > pages.size() * kPageTokens)
+        return fail(ErrorCode::bad_argument, "slot {} lies beyond {} pages",
+                    std::max(row.slot, row.end - 1), pages.size());
+  }
+  return {};
+}
+
+Result<> CpuProgram::check_outputs(const StepInput& input, std::span<const Output> outputs) const {
+  if (outputs.size() > static_cast<std::size_t>(step_.capacity.outputs))
+    return fail(ErrorCode::bad_argument, "{} outputs; {} are possible", outputs.size(),
+                step_.capacity.outputs);
+  std::int32_t before = 0;
+  for (const Output& output : outputs) {
+    if (output.row < before || static_cast<std::size_t>(output.row) >= input.rows.size())
+      return fail(ErrorCode::bad_argument, "an output of row {}, out of order or beyond the step",
+                  output.row);
+    before = output.row;
+    const bool logits = output.want == Want::logits;
+    if (logits && !has_head_)
+      return fail(ErrorCode::bad_argument, "logits of a slice without a head");
+    const auto expected =
+        static_cast<std::size_t>(logits ? step_.lowered.vocab : step_.lowered.width);
+    if (output.values.size() != expected)
+      return fail(ErrorCode::bad_argument, "room for {} output values, expected {}",
+                  output.values.size(), expected);
+  }
+  return {};
+}
+
+void CpuProgram::copy(const StepInput& input, std::span<const Output> outputs) noexcept {
+  step_.rows.assign(input.rows.begin(), input.rows.end());
+  step_.begin.clear();
+  step_.end.clear();
+  step_.all.clear();
+  const float* hidden = input.hidden.data();
+  const auto width = static_cast<std::size_t>(step_.lowered.width);
+  for (std::size_t r = 0; r < step_.rows.size(); ++r) {
+    const Row& row = step_.rows[r];
+    step_.begin.push_back(row.begin);
+    step_.end.push_back(row.end);
+    step_.all.push_back(static_cast<int>(r));
+    if (row.token >= 0) continue;
+    std::memcpy(step_.stream(static_cast<int>(r)), hidden, width * sizeof(float));
+    hidden += width;
+  }
+  for (std::size_t s = 0; s < input.sequences.size(); ++s) {
+    for (std::size_t c = 0; c < step_.lowered.caches.size(); ++c) {
+      const auto pages = input.sequences[s].pages[c];
+      std::copy(pages.begin(), pages.end(), step_.table(static_cast<int>(s), static_cast<int>(c)));
+    }
+  }
+  step_.outputs.assign(outputs.begin(), outputs.end());
+  step_.logits.clear();
+  step_.live.clear();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].want == Want::logits) step_.logits.push_back(static_cast<int>(i));
+    if (step_.live.empty() || step_.live.back() != outputs[i].row)
+      step_.live.push_back(outputs[i].row);
+  }
+}
+
+Result<bool> CpuProgram::work(Clock::time_point until) {
+  Team& team = *runtime_->impl().team;
+  const std::span<const Stage> all = stages_;
+  while (next_ < runs_.size()) {
+    const bool whole = until == Clock::time_point::max();
+    const std::size_t last = whole ? runs_.size() : next_ + 1, first = first_stage_[next_];
+    team.run(all.subspan(first, first_stage_[last] - first));
+    next_ = last;
+    if (!whole && next_ < runs_.size() && Clock::now() >= until) return false;
+  }
+  return true;
+}
+
+Result<> CpuProgram::finish() {
+  for (const Output& output : step_.outputs)
+    if (output.want == Want::hidden)
+      std::memcpy(output.values.data(), step_.stream(output.row),
+                  output.values.size() * sizeof(float));
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<Program> new_cpu_program(std::shared_ptr<Runtime> runtime, const IsaTable& isa,
+                                         Lowered lowered, const std::byte* weights,
+                                         const CpuCache& cache, const Capacity& capacity,
+                                         Workspace layout, LargeBlock workspace) {
+  return std::make_unique<CpuProgram>(std::move(runtime), isa, std::move(lowered), weights, cache,
+                                      capacity, std::move(layout), std::move(workspace));
+}
+
+}  // namespace tyto::cpu

@@ -1,0 +1,62 @@
+#include "cpu/matmul.h"
+
+#include <algorithm>
+
+#include "cpu/workspace.h"
+
+namespace tyto::cpu {
+namespace {
+
+constexpr int kFewRows = 16;    // up to here a task takes all rows
+constexpr int kBandRows = 256;  // whose activations stay in a core's second-level cache
+constexpr int kBandColumns = 64;
+constexpr int kTasksPerWorker = 4;  // so that one who is late is helped out
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+void Product::multiply(const Factor& of, float* out, std::size_t stride,
+                       std::byte* scratch) const noexcept {
+  of.kernel->multiply(of.panels + static_cast<std::size_t>(panel) * of.panel_bytes, panels, of.k,
+                      of.records + static_cast<std::size_t>(row) * of.record_stride,
+                      of.record_stride, rows, out, stride, scratch);
+}
+
+int Matmul::split(int rows, int workers) noexcept {
+  if (rows == 0) return 0;
+  rows_ = rows;
+  const int panel_rows = factors_.front().kernel->panel_rows;
+  int panels = 0;
+  for (const Factor& factor : factors_) panels += factor.panel_count;
+  const int wanted = workers * kTasksPerWorker;
+  if (rows <= kFewRows) {
+    rows_per_task_ = rows;
+    panels_per_task_ =
+        std::min(ceil_div(panels, wanted), static_cast<int>(kTileFloats) / (rows * panel_rows));
+  } else {
+    rows_per_task_ = std::min(rows, kBandRows);
+    panels_per_task_ = std::max(1, kBandColumns / panel_rows);
+    while (rows_per_task_ > kFewRows &&
+           ceil_div(rows, rows_per_task_) * ceil_div(panels, panels_per_task_) < wanted)
+      rows_per_task_ = ceil_div(rows_per_task_, 2);
+  }
+  panels_per_task_ = std::max(panels_per_task_, 1);
+  tasks_per_band_ = 0;
+  for (const Factor& factor : factors_)
+    tasks_per_band_ += ceil_div(factor.panel_count, panels_per_task_);
+  return tasks_per_band_ * ceil_div(rows, rows_per_task_);
+}
+
+Product Matmul::product(int task) const noexcept {
+  const int row = task / tasks_per_band_ * rows_per_task_;
+  int rest = task % tasks_per_band_;
+  const Factor* factor = factors_.data();
+  for (int tasks; rest >= (tasks = ceil_div(factor->panel_count, panels_per_task_)); ++factor)
+    rest -= tasks;
+  const int panel = rest * panels_per_task_;
+  return {factor, panel, std::min(panels_per_task_, factor->panel_count - panel), row,
+          std::min(rows_per_task_, rows_ - row)};
+}
+
+}  // namespace tyto::cpu

@@ -1,0 +1,52 @@
+// A stage of matrix products: one or more weights times the same rows of activations, split into
+// tasks of whole panels. How it is split makes no difference to any result.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "cpu/kernel_table.h"
+
+namespace tyto::cpu {
+
+struct Factor {
+  const LinearKernel* kernel;
+  const std::byte* panels;
+  std::size_t k, panel_bytes;
+  int panel_count, rows;     // rows: outputs that are not padding
+  const std::byte* records;  // activations, record_stride apart
+  std::size_t record_stride;
+  const float* bias;  // [rows]; null: none
+  int column;         // of the first output in the stage's result
+};
+
+// What one task computes: rows [row, row + rows) of panels [panel, panel + panels) of a factor.
+struct Product {
+  const Factor* factor;
+  int panel, panels, row, rows;
+
+  int first() const noexcept { return panel * factor->kernel->panel_rows; }  // output of the factor
+  int columns() const noexcept { return panels * factor->kernel->panel_rows; }  // padded
+  int width() const noexcept {                                                  // without padding
+    return columns() < factor->rows - first() ? columns() : factor->rows - first();
+  }
+  // out: [rows, stride]. Of `factor`, or of another one of the same shape.
+  void multiply(const Factor& of, float* out, std::size_t stride,
+                std::byte* scratch) const noexcept;
+};
+
+class Matmul {
+ public:
+  void add(const Factor& factor) { factors_.push_back(factor); }
+  const std::vector<Factor>& factors() const noexcept { return factors_; }
+
+  // Tasks for a product of `rows` rows on so many workers. No task computes more than kTileFloats.
+  int split(int rows, int workers) noexcept;
+  Product product(int task) const noexcept;
+
+ private:
+  std::vector<Factor> factors_;
+  int rows_ = 0, rows_per_task_ = 1, panels_per_task_ = 1;
+  int tasks_per_band_ = 0;  // a band is rows_per_task_ rows
+};
+
+}  // namespace tyto::cpu

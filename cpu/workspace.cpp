@@ -1,0 +1,131 @@
+#include "cpu/workspace.h"
+
+#include <algorithm>
+
+#include "src/base/checked.h"
+#include "src/base/error.h"
+
+namespace tyto::cpu {
+namespace {
+
+// The largest of everything that the blocks need, one after the other.
+struct Largest {
+  const Lowered& lowered;
+  std::size_t wide = 0, attended = 0, multiply = 0, attend = 0;
+  std::size_t record[kActivationForms] = {};
+  int heads = 0, value_dim = 0, kv_heads = 1 << 30;
+
+  void use(const LinearPart& part) {
+    if (part.matrix < 0) return;
+    const Matrix& m = lowered.matrices[static_cast<std::size_t>(part.matrix)];
+    const ActivationForm form = m.kernel->form;
+    auto& bytes = record[static_cast<int>(form)];
+    bytes = std::max(bytes, activation_layout(form, m.k).bytes);
+    multiply = std::max(multiply, m.kernel->scratch_bytes(m.k));
+  }
+  void operator()(const EmbedPart&) {}
+  void operator()(const AttentionPart& p) {
+    for (const LinearPart* part : {&p.q, &p.k, &p.v, &p.out}) use(*part);
+    wide = std::max(wide, wide_stride(lowered, p));
+    attended = std::max(attended, attended_stride(p));
+    attend = std::max(attend, attend_scratch_bytes(p.heads / p.kv_heads, p.head_dim));
+    heads = std::max(heads, p.heads);
+    kv_heads = std::min(kv_heads, p.kv_heads);
+    value_dim = std::max(value_dim, p.head_dim);
+  }
+  void operator()(const MlpPart& p) {
+    for (const LinearPart* part : {&p.gate, &p.up, &p.down}) use(*part);
+    wide = std::max(wide, wide_stride(lowered, p));
+  }
+  void operator()(const HeadPart& p) { use(p.logits); }
+};
+
+// Hands out parts of the block, one after the other.
+class Places {
+ public:
+  std::size_t take(Checked bytes) {
+    const auto at = total_.get();
+    total_ = (total_ + bytes).rounded_up(64);
+    return static_cast<std::size_t>(at.value_or(0));
+  }
+  std::size_t take(std::uint64_t count, std::uint64_t bytes_each) {
+    return take(Checked(count) * Checked(bytes_each));
+  }
+  std::optional<std::uint64_t> total() const { return total_.get(); }
+
+ private:
+  Checked total_{0};
+};
+
+}  // namespace
+
+std::size_t wide_stride(const Lowered& lowered, const AttentionPart& part) noexcept {
+  std::size_t columns = 0;
+  for (const LinearPart* l : {&part.q, &part.k, &part.v})
+    columns +=
+        static_cast<std::size_t>(lowered.matrices[static_cast<std::size_t>(l->matrix)].columns());
+  return round_up(columns, 16);
+}
+
+std::size_t wide_stride(const Lowered& lowered, const MlpPart& part) noexcept {
+  return round_up(
+      static_cast<std::size_t>(lowered.matrices[static_cast<std::size_t>(part.up.matrix)].rows),
+      16);
+}
+
+std::size_t attended_stride(const AttentionPart& part) noexcept {
+  return round_up(static_cast<std::size_t>(part.heads) * static_cast<std::size_t>(part.head_dim),
+                  16);
+}
+
+std::size_t rotation_stride(const RopePart& part) noexcept {
+  return 2 * round_up(static_cast<std::size_t>(part.rope.dims), 16);
+}
+
+Result<Workspace> lay_out(const Lowered& lowered, const Capacity& capacity, int workers) {
+  if (capacity.rows < 1 || capacity.sequences < 1 || capacity.outputs < 0)
+    return fail(ErrorCode::bad_argument, "a step of {} rows, {} sequences and {} outputs",
+                capacity.rows, capacity.sequences, capacity.outputs);
+  Largest largest{lowered};
+  for (const Part& part : lowered.parts) std::visit(largest, part);
+  const auto rows = static_cast<std::uint64_t>(capacity.rows);
+  const std::uint64_t record_rows = std::max(rows, static_cast<std::uint64_t>(capacity.outputs));
+
+  Workspace w;
+  Places places;
+  w.stream_stride = round_up(static_cast<std::size_t>(lowered.width), 16);
+  w.stream = places.take(rows, w.stream_stride * sizeof(float));
+  w.wide = places.take(rows, largest.wide * sizeof(float));
+  w.attended = places.take(rows, largest.attended * sizeof(float));
+  for (int form = 0; form < kActivationForms; ++form)
+    w.records[form] = places.take(record_rows, largest.record[form]);
+  for (const RopePart& part : lowered.ropes) {
+    w.frequencies.push_back(places.take(static_cast<unsigned>(part.rope.dims / 2), sizeof(double)));
+    w.rotations.push_back(places.take(rows, rotation_stride(part) * sizeof(float)));
+  }
+  w.pages_per_sequence = (lowered.context + kPageTokens - 1) / kPageTokens;
+  w.tables = places.take(
+      Checked(static_cast<unsigned>(capacity.sequences)) * Checked(lowered.caches.size()) *
+      Checked(static_cast<unsigned>(w.pages_per_sequence)) * Checked(sizeof(PageId)));
+  // Splits are computed apart only where heads and rows alone do not keep all workers busy.
+  w.splits = (lowered.context + kSplitKeys - 1) / kSplitKeys;
+  if (workers > 1 && w.splits > 1)
+    w.partial_rows =
+        std::min(capacity.rows, (2 * workers + largest.kv_heads - 1) / largest.kv_heads);
+  w.partials = places.take(Checked(static_cast<unsigned>(w.partial_rows)) *
+                           Checked(static_cast<unsigned>(largest.heads)) *
+                           Checked(static_cast<unsigned>(w.splits)) *
+                           Checked(partial_floats(largest.value_dim) * sizeof(float)));
+  const std::size_t product =
+      w.stream_stride * sizeof(float) + 2 * kTileFloats * sizeof(float) + largest.multiply;
+  w.scratch_bytes = round_up(std::max(product, largest.attend), 64);
+  w.scratch = places.take(static_cast<unsigned>(workers), w.scratch_bytes);
+  const auto total = places.total();
+  if (!total)
+    return fail(ErrorCode::bad_argument, "a step of {} rows exceeds the address space",
+                capacity.rows);
+  w.bytes = *total;
+  return w;
+}
+
+}  // namespace tyto::cpu
