@@ -105,6 +105,13 @@ class Lowering {
     return part;
   }
 
+  Result<int> table(std::string_view field, TensorId id) {
+    TYTO_TRY(const int index, matrix(field, id, 0, 0));
+    if (out_.matrices[static_cast<std::size_t>(index)].k != static_cast<std::size_t>(plan_.width))
+      return unsupported(field, "a table of another width than the model");
+    return index;
+  }
+
   NormPart norm(const Norm& n, int width) {
     return {vector(n.weight, 0, width), vector(n.bias, 0, width), width, n.eps, n.center};
   }
@@ -124,9 +131,9 @@ class Lowering {
 
   Result<Part> lower(const Embed& b) {
     EmbedPart part;
-    TYTO_TRY(part.table, matrix("table", b.table, 0, 0));
+    TYTO_TRY(part.table, table("table", b.table));
     if (b.positions) {
-      TYTO_TRY(part.positions, matrix("positions", b.positions, 0, 0));
+      TYTO_TRY(part.positions, table("positions", b.positions));
     }
     return Part(part);
   }

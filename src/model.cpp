@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/cpu_backend.h"
 #include "cpu/ref_backend.h"
 #include "src/arch/arch.h"
 #include "src/base/error.h"
@@ -43,11 +44,12 @@ Result<> check(const ModelOptions& options) {
 
 Result<std::unique_ptr<Backend>> new_backend(const ModelOptions& options,
                                              std::shared_ptr<Runtime> runtime) {
-  if (options.device == "auto" || options.device == "reference")
-    return cpu::new_reference_backend(std::move(runtime));
-  if (options.device == "cpu" || options.device.starts_with("cuda"))
-    return fail(ErrorCode::unsupported,
-                "device \"{}\": this version has the reference backend only", options.device);
+  if (options.device == "auto" || options.device == "cpu")
+    return cpu::new_cpu_backend(std::move(runtime), options.isa);
+  if (options.device == "reference") return cpu::new_reference_backend(std::move(runtime));
+  if (options.device == "cuda" || options.device.starts_with("cuda:"))
+    return fail(ErrorCode::unsupported, "device \"{}\": this version runs models on the CPU only",
+                options.device);
   return fail(ErrorCode::bad_argument,
               "ModelOptions::device is \"{}\", expected auto, cpu or reference", options.device);
 }
