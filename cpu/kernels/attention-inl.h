@@ -269,7 +269,8 @@ void attend(const AttendArgs& args) {
     std::fill_n(s.sums, floats, 0.0f);
     const int last = std::min(highest, (split + 1) * kSplitKeys);
     for (int key = split * kSplitKeys; key < last; key += kBlockKeys)
-      if (key + kBlockKeys > lowest) attend_block<Element>(args, key, last, vectors, s);
+      if (key + kBlockKeys > lowest)
+        attend_block<Element>(args, key, std::min(last, key + kBlockKeys), vectors, s);
     end_split(args, split, vectors, s);
   }
   if (args.partials != nullptr) return;

@@ -13,7 +13,7 @@ inline int lanes_at(std::size_t i, std::size_t n) {
 
 // The sum of (x[i] - center)^2.
 inline float sum_of_squares(const float* x, std::size_t n, float center) {
-  Floats sums[4] = {broadcast(0), broadcast(0), broadcast(0), broadcast(0)};
+  Floats sums[4] = {broadcast(0.0f), broadcast(0.0f), broadcast(0.0f), broadcast(0.0f)};
   const Floats middle = broadcast(center);
   std::size_t i = 0;
   for (; i + 4 * kStep <= n; i += 4 * kStep) {
@@ -31,7 +31,7 @@ inline float sum_of_squares(const float* x, std::size_t n, float center) {
 }
 
 inline float mean_of(const float* x, std::size_t n) {
-  Floats sum = broadcast(0);
+  Floats sum = broadcast(0.0f);
   for (std::size_t i = 0; i < n; i += kStep) sum = sum + load(x + i, lanes_at(i, n));
   return sum_of(sum) / static_cast<float>(n);
 }
