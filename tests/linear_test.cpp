@@ -28,8 +28,27 @@ struct Table {
   cpu::LinearTable linear;
 };
 
+// Those that this machine can run; all others are named.
 std::vector<Table> tables() {
   std::vector<Table> all{{"scalar", cpu::scalar_linear()}};
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vnni");
+  if (avx2)
+    all.push_back({"avx2", cpu::avx2_linear()});
+  else
+    WARN("skipped: avx2");
+  if (avx512)
+    all.push_back({"avx512", cpu::avx512_linear(false)});
+  else
+    WARN("skipped: avx512");
+  if (avx512 && __builtin_cpu_supports("avx512bf16"))
+    all.push_back({"avx512 bf16", cpu::avx512_linear(true)});
+  else
+    WARN("skipped: avx512 with bf16");
+#endif
   return all;
 }
 

@@ -1,6 +1,7 @@
 // Activation records (kernel_table.h): one float row to the form that a weight format wants. The
 // definition is written once, in plain C++ that every compiler vectorizes for the ISA at hand, so
 // that all tables make the same codes.
+#pragma once
 #include "cpu/kernel_table.h"
 #include "src/quant/blocks.h"
 

@@ -1,6 +1,7 @@
 // Linear kernels in plain C++, for machines without the vector ISAs and as a second opinion on
 // them. A panel is one row in the file's own blocks. The families have the names that the vector
 // ISAs use (linear-inl.h), so that a format's cpu-inl.h picks one of them for every ISA.
+#pragma once
 #include "cpu/kernel_table.h"
 #include "src/quant/blocks.h"
 

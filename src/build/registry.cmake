@@ -47,11 +47,12 @@ std::span<const Format* const> formats() noexcept { return kFormats; }
 set(isas scalar)
 set(scalar_variants 0)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  list(APPEND isas)  # AVX
+  list(APPEND isas avx2 avx512)
   set(avx2_variants 0)
   set(avx512_variants 0 1)  # 1: with AVX512-BF16
 endif()
 foreach(isa ${isas})
+  list(LENGTH ${isa}_variants variants)
   set(externs "")
   set(lists "")
   foreach(variant ${${isa}_variants})
@@ -63,7 +64,7 @@ foreach(isa ${isas})
     string(APPEND lists "    {${pointers}},\n")
   endforeach()
   foreach(format ${formats})
-    string(APPEND externs "extern const LinearKernel linear_${format}[];\n")
+    string(APPEND externs "extern const LinearKernel linear_${format}[${variants}];\n")
     set(kernels "")
     foreach(variant ${${isa}_variants})
       list(APPEND kernels "linear_kernel<Panels, ${variant}>(quant::${format}::format)")
@@ -76,8 +77,8 @@ namespace tyto::cpu::${isa} {
 namespace {
 #include \"src/quant/${format}/cpu-inl.h\"
 }
-extern const LinearKernel linear_${format}[];
-const LinearKernel linear_${format}[] = {${kernels}};
+extern const LinearKernel linear_${format}[${variants}];
+const LinearKernel linear_${format}[${variants}] = {${kernels}};
 }  // namespace tyto::cpu::${isa}
 TYTO_ISA_END
 ")

@@ -1,0 +1,163 @@
+// Linear kernels for float formats: one fma per weight, k ascending.
+//   panel        F32, F16: [k][lane]. BF16: pairs of k in a lane, [k / 2][lane][2], zero beyond k.
+//   activations  f32; or bf16 where the ISA has a dot product of BF16 pairs: acc += pair . pair, as
+//   that defines it
+#pragma once
+#include "cpu/kernels/records-inl.h"
+
+TYTO_ISA_BEGIN
+namespace tyto::cpu::TYTO_ISA {
+namespace {
+
+// kLanes weights of one k, as floats; BF16: of kSteps = 2.
+template <class Value>
+struct FloatLoad {
+  static constexpr std::size_t kBytes = kLanes * sizeof(Value), kSteps = 1;
+  template <int>
+  TYTO_INLINE static Floats get(const std::byte* from) {
+    if constexpr (sizeof(Value) == 4)
+      return load_floats(from);
+    else
+      return load_halves(from);
+  }
+};
+template <>
+struct FloatLoad<quant::BF16> {
+  static constexpr std::size_t kBytes = kLanes * 4, kSteps = 2;
+  template <int kHalf>
+  TYTO_INLINE static Floats get(const std::byte* from) {
+    return high_halves(kHalf == 0 ? shift_left<16>(load_bytes(from)) : load_bytes(from));
+  }
+};
+
+template <class V, bool kPairs>  // kPairs: BF16 pairs by the ISA's dot product
+struct FloatPanels {
+  using Value = V;
+  using Load = FloatLoad<Value>;
+  static constexpr ActivationForm kForm = kPairs ? ActivationForm::bf16 : ActivationForm::f32;
+  static constexpr std::size_t kStepBytes =
+      kPairs ? 4 : Load::kSteps * 4;  // of activations, per vector of weights
+
+  static std::size_t vectors(std::size_t k) { return (k + Load::kSteps - 1) / Load::kSteps; }
+  static std::size_t panel_bytes(std::size_t k) { return round_up(vectors(k) * Load::kBytes, 64); }
+
+  template <class Byte>
+  static Byte* place(Byte* panel, std::size_t i, std::size_t lane) {  // of weight i of a row
+    return panel + i / Load::kSteps * Load::kBytes +
+           (lane * Load::kSteps + i % Load::kSteps) * sizeof(Value);
+  }
+  static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
+    std::memset(panel, 0, panel_bytes(k));
+    for (std::size_t lane = 0; lane < static_cast<std::size_t>(rows); ++lane)
+      for (std::size_t i = 0; i < k; ++i)
+        std::memcpy(place(panel, i, lane), file_rows + (lane * k + i) * sizeof(Value),
+                    sizeof(Value));
+  }
+  static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
+    for (std::size_t i = 0; i < k; ++i)
+      out[i] = quant::to_float(
+          quant::load_block<Value>(place(panel, i, static_cast<std::size_t>(row)), 0));
+  }
+
+  template <int kStep, int kRows, int kPanels>
+  TYTO_INLINE static void add(Floats (&acc)[kRows][kPanels], const std::byte* weights,
+                              std::size_t panel_stride, const std::byte* activations,
+                              std::size_t stride) {
+    if constexpr (kStep < Load::kSteps) {
+      Floats w[kPanels];
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p)
+        w[p] = Load::template get<kStep>(weights + static_cast<std::size_t>(p) * panel_stride);
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        const Floats x =
+            broadcast_float(activations + static_cast<std::size_t>(r) * stride + kStep * 4);
+        TYTO_UNROLL
+        for (int p = 0; p < kPanels; ++p) acc[r][p] = fma(w[p], x, acc[r][p]);
+      }
+      add<kStep + 1>(acc, weights, panel_stride, activations, stride);
+    }
+  }
+  template <int kRows, int kPanels>
+  TYTO_INLINE static void add_pairs(Floats (&acc)[kRows][kPanels], const std::byte* weights,
+                                    std::size_t panel_stride, const std::byte* activations,
+                                    std::size_t stride) {
+    Bytes w[kPanels];
+    TYTO_UNROLL
+    for (int p = 0; p < kPanels; ++p)
+      w[p] = load_bytes(weights + static_cast<std::size_t>(p) * panel_stride);
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Bytes x = broadcast_bytes(activations + static_cast<std::size_t>(r) * stride);
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = dot_bf16(acc[r][p], w[p], x);
+    }
+  }
+
+  // kPanels panels times kRows activation rows.
+  template <int kRows, int kPanels>
+  static void multiply_tile(const std::byte* panels, std::size_t k, const std::byte* activations,
+                            std::size_t stride, float* out, std::size_t out_stride) {
+    Floats acc[kRows][kPanels];
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = broadcast(0.0f);
+    }
+    const std::size_t panel_stride = panel_bytes(k);
+    for (std::size_t i = 0; i < vectors(k); ++i) {
+      if constexpr (kPairs)
+        add_pairs(acc, panels + i * Load::kBytes, panel_stride, activations + i * kStepBytes,
+                  stride);
+      else
+        add<0>(acc, panels + i * Load::kBytes, panel_stride, activations + i * kStepBytes, stride);
+    }
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p)
+        store(acc[r][p], out + static_cast<std::size_t>(r) * out_stride + p * kLanes);
+    }
+  }
+
+  template <int kRows, int kPanels>
+  static int tiles(const std::byte* panels, std::size_t k, const std::byte* records,
+                   std::size_t stride, int first, int rows, float* out, std::size_t out_stride) {
+    int r = first;
+    for (; r + kRows <= rows; r += kRows) {
+      const std::size_t row = static_cast<std::size_t>(r);
+      multiply_tile<kRows, kPanels>(panels, k, records + row * stride, stride,
+                                    out + row * out_stride, out_stride);
+    }
+    return r;
+  }
+  template <int kPanels>
+  static void all_rows(const std::byte* panels, std::size_t k, const std::byte* records,
+                       std::size_t stride, int rows, float* out, std::size_t out_stride) {
+    int r = 0;
+    if constexpr (kPanels <= 2)
+      r = tiles<kFloatTileRows, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
+    r = tiles<4, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
+    r = tiles<2, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
+    tiles<1, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
+  }
+
+  static void multiply(const std::byte* weights, int panels, std::size_t k,
+                       const std::byte* activations, std::size_t record_stride, int rows,
+                       float* out, std::size_t out_stride, std::byte*) {
+    const std::size_t bytes = panel_bytes(k);
+    int p = 0;
+    // Few rows: four panels at once, since each is a chain of dependent additions.
+    if (rows < kFloatTileRows)
+      for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
+        all_rows<4>(weights, k, activations, record_stride, rows, out, out_stride);
+    for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+      all_rows<2>(weights, k, activations, record_stride, rows, out, out_stride);
+    if (p < panels) all_rows<1>(weights, k, activations, record_stride, rows, out, out_stride);
+  }
+  static std::size_t scratch_bytes(std::size_t) { return 0; }
+};
+
+}  // namespace
+}  // namespace tyto::cpu::TYTO_ISA
+TYTO_ISA_END

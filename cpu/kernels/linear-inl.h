@@ -1,0 +1,98 @@
+// The kernels of the vector ISAs, one source for all of them. What an ISA provides (cpu/simd/*.h),
+// in its namespace:
+//   kLanes                      rows of a panel: 32-bit lanes of a vector
+//   Bytes, Ints, Floats         a vector as 4 bytes per lane, one 32-bit number, one float; with
+//   loads, stores,
+//                               arithmetic, shifts and conversions
+//   Dot<kBits>, kSignedBytes    sums of products of weight codes and activation codes
+//   kHasBf16Dot<kVariant>       whether dot_bf16 exists on the machines that a variant is for
+//   kTileRows, kFloatTileRows   activation rows of a tile of two panels, as many as registers hold
+//   kExpandRows                 from so many rows on, quantized weights are expanded to a byte per
+//   code first
+#pragma once
+#include "cpu/kernels/float_rows-inl.h"
+#include "cpu/kernels/simple_blocks-inl.h"
+#include "cpu/kernels/super_blocks-inl.h"
+
+TYTO_ISA_BEGIN
+namespace tyto::cpu::TYTO_ISA {
+namespace {
+
+// Few rows read the packed codes; many rows share two expanded panels. The bits are the same either
+// way.
+template <class Family>
+struct QuantizedLinear {
+  template <int kRows>
+  static int panel_steps(const std::byte* panel, std::size_t k, Records& a, int rows, float*& out,
+                         std::size_t out_stride) {
+    for (; rows >= kRows; rows -= kRows) {
+      Family::template multiply_panel<kRows>(panel, k, a, out, out_stride);
+      a.first += kRows * a.stride;
+      out += kRows * out_stride;
+    }
+    return rows;
+  }
+  static void multiply_packed(const std::byte* panel, std::size_t k, Records a, int rows,
+                              float* out, std::size_t out_stride) {
+    if constexpr (kLanes == 16) rows = panel_steps<8>(panel, k, a, rows, out, out_stride);
+    rows = panel_steps<4>(panel, k, a, rows, out, out_stride);
+    rows = panel_steps<2>(panel, k, a, rows, out, out_stride);
+    panel_steps<1>(panel, k, a, rows, out, out_stride);
+  }
+
+  template <int kPanels, int kRows>
+  static int expanded_steps(const std::byte* expanded, std::size_t k, Records& a, int rows,
+                            float*& out, std::size_t out_stride) {
+    for (; rows >= kRows; rows -= kRows) {
+      Family::template Expanded<kPanels>::template multiply<kRows>(expanded, k, a, out, out_stride);
+      a.first += kRows * a.stride;
+      out += kRows * out_stride;
+    }
+    return rows;
+  }
+  template <int kPanels>
+  static void multiply_expanded(const std::byte* panels, std::size_t k, Records a, int rows,
+                                float* out, std::size_t out_stride, std::byte* scratch) {
+    Family::template Expanded<kPanels>::expand(panels, k, scratch);
+    rows = expanded_steps<kPanels, kTileRows>(scratch, k, a, rows, out, out_stride);
+    rows = expanded_steps<kPanels, 4>(scratch, k, a, rows, out, out_stride);
+    expanded_steps<kPanels, 1>(scratch, k, a, rows, out, out_stride);
+  }
+
+  static void multiply(const std::byte* weights, int panels, std::size_t k,
+                       const std::byte* activations, std::size_t record_stride, int rows,
+                       float* out, std::size_t out_stride, std::byte* scratch) {
+    const Records a(activations, record_stride, activation_layout(Family::kForm, k));
+    const std::size_t bytes = Family::panel_bytes(k);
+    int p = 0;
+    if (rows >= kExpandRows)
+      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+        multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);
+    for (; p < panels; ++p, weights += bytes, out += kLanes)
+      multiply_packed(weights, k, a, rows, out, out_stride);
+  }
+};
+
+// The kernels of a family; a machine's extras (kVariant, cpu/linear.h) pick among them.
+template <class Family, int kVariant>
+struct Linear : Family {
+  static constexpr auto multiply = QuantizedLinear<Family>::multiply;
+};
+template <class Value>
+struct FloatRows;
+template <class Value, int kVariant>
+struct Linear<FloatRows<Value>, kVariant> : FloatPanels<Value, false> {};
+template <int kVariant>
+struct Linear<FloatRows<quant::BF16>, kVariant> : FloatPanels<quant::BF16, kHasBf16Dot<kVariant>> {
+};
+
+template <class Family, int kVariant>
+constexpr LinearKernel linear_kernel(const quant::Format& format) {
+  using L = Linear<Family, kVariant>;
+  return {&format, L::kForm,      kLanes,      L::panel_bytes,
+          L::pack, L::unpack_row, L::multiply, L::scratch_bytes};
+}
+
+}  // namespace
+}  // namespace tyto::cpu::TYTO_ISA
+TYTO_ISA_END

@@ -1,0 +1,5 @@
+// What the generated files of AVX-512 include.
+#pragma once
+#include "cpu/simd/avx512.h"
+// then:
+#include "cpu/kernels/linear-inl.h"

@@ -1,0 +1,40 @@
+// Activation records (kernel_table.h) as the kernels read them.
+#pragma once
+#include "cpu/kernel_table.h"
+#include "src/quant/blocks.h"
+
+TYTO_ISA_BEGIN
+namespace tyto::cpu::TYTO_ISA {
+namespace {
+
+// Rows of activation records, one after the other.
+struct Records {
+  const std::byte* first;
+  std::size_t stride, scales, sums;
+  Records(const std::byte* records, std::size_t record_stride, const ActivationLayout& layout)
+      : first(records), stride(record_stride), scales(layout.scales), sums(layout.sums) {}
+  TYTO_INLINE const std::byte* row(int r) const {
+    return first + static_cast<std::size_t>(r) * stride;
+  }
+  TYTO_INLINE float scale(int r, std::size_t group) const {
+    float value;
+    std::memcpy(&value, row(r) + scales + group * sizeof(value), sizeof(value));
+    return value;
+  }
+  // The sums of 2 times 16 codes, in the halves of every lane.
+  TYTO_INLINE Ints sum_pair(int r, std::size_t block) const {
+    std::int32_t pair;
+    std::memcpy(&pair, row(r) + sums + block * sizeof(pair), sizeof(pair));
+    return broadcast(pair);
+  }
+};
+
+// Two 16-bit numbers in a lane, for multiply_pairs and add_pairs.
+constexpr std::int32_t halves(int low, int high) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(high) << 16 |
+                                   (static_cast<std::uint32_t>(low) & 0xffffu));
+}
+
+}  // namespace
+}  // namespace tyto::cpu::TYTO_ISA
+TYTO_ISA_END

@@ -1,0 +1,164 @@
+// Linear kernels for formats of simple blocks: 32 k share a scale d (and a minimum m).
+//   panel        groups, each a header of 4 * kLanes bytes with the 16-bit scales [block][lane],
+//   then the blocks' codes
+//                (codes-inl.h). A group is two blocks, or one whose header holds d [lane] and m
+//                [lane].
+//   activations  a32
+//   per block    acc = fma(float(sum of code * activation - offset * sum of activations), d *
+//   scale, acc), then with a
+//                minimum acc = fma(m, scale * sum of activations, acc)
+#pragma once
+#include "cpu/kernels/records-inl.h"
+// then:
+#include "cpu/kernels/codes-inl.h"
+
+TYTO_ISA_BEGIN
+namespace tyto::cpu::TYTO_ISA {
+namespace {
+
+template <class B>
+struct SimpleBlocks {
+  using Block = B;
+  static constexpr int kBits = Block::kBits;
+  static constexpr bool kMinimum = quant::kHasMinimum<Block>;
+  static constexpr int kOffset = kBits == 8 && kSignedBytes ? 0 : Block::kOffset;
+  static constexpr ActivationForm kForm = ActivationForm::a32;
+  static constexpr std::size_t kGroupBlocks = kMinimum ? 1 : 2;
+  static constexpr std::size_t kHeader = kVector, kHalves = kLanes * 2;
+  static constexpr std::size_t kGroupBytes = kHeader + kGroupBlocks * Codes<kBits>::kBytes;
+
+  static std::size_t blocks(std::size_t k) { return round_up(k, kGroupBlocks * 32) / 32; }
+  static std::size_t panel_bytes(std::size_t k) {
+    return round_up(blocks(k) / kGroupBlocks * kGroupBytes, 64);
+  }
+  template <class Byte>
+  static Byte* scales(Byte* panel, std::size_t block) {  // d; m lies kHalves behind it
+    return panel + block / kGroupBlocks * kGroupBytes + block % kGroupBlocks * kHalves;
+  }
+  template <class Byte>
+  static Byte* codes(Byte* panel, std::size_t block) {
+    return panel + block / kGroupBlocks * kGroupBytes + kHeader +
+           block % kGroupBlocks * Codes<kBits>::kBytes;
+  }
+
+  static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
+    std::memset(panel, 0, panel_bytes(k));
+    const std::size_t row_blocks = k / 32;
+    for (std::size_t b = 0; b < row_blocks; ++b)
+      for (int lane = 0; lane < rows; ++lane) {
+        const auto block =
+            quant::load_block<Block>(file_rows, static_cast<std::size_t>(lane) * row_blocks + b);
+        std::uint8_t unpacked[32];
+        block.unpack(unpacked);
+        Codes<kBits>::pack(unpacked, lane, codes(panel, b));
+        std::memcpy(scales(panel, b) + lane * 2, &block.d, 2);
+        if constexpr (kMinimum) std::memcpy(scales(panel, b) + kHalves + lane * 2, &block.m, 2);
+      }
+  }
+
+  static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
+    const std::size_t lane = static_cast<std::size_t>(row);
+    for (std::size_t b = 0; b < k / 32; ++b) {
+      std::uint8_t unpacked[32];
+      Codes<kBits>::unpack(codes(panel, b), row, unpacked);
+      const float d = to_float(quant::load_block<quant::F16>(scales(panel, b), lane));
+      const float m =
+          kMinimum ? to_float(quant::load_block<quant::F16>(scales(panel, b) + kHalves, lane)) : 0;
+      quant::dequantize_simple<Block>(unpacked, d, m, out + b * 32);
+    }
+  }
+
+  // What follows a block's integer product: acc and its place among the activations.
+  TYTO_INLINE static Floats accumulate(Floats acc, Ints product, Floats d, Floats m, Ints sum_pair,
+                                       float scale) {
+    acc = fma(to_floats(product), d * broadcast(scale), acc);
+    if constexpr (kMinimum) {
+      const Ints sum = multiply_pairs(sum_pair, broadcast(halves(1, 1)));
+      acc = fma(m, broadcast(scale) * to_floats(sum), acc);
+    }
+    return acc;
+  }
+  TYTO_INLINE static Dot<kBits> start(Ints sum_pair) {
+    return start_dot<kBits>(kOffset == 0
+                                ? broadcast(0)
+                                : multiply_pairs(sum_pair, broadcast(halves(-kOffset, -kOffset))));
+  }
+
+  // One panel times kRows activation rows, straight from the packed codes.
+  template <int kRows>
+  static void multiply_panel(const std::byte* panel, std::size_t k, const Records& a, float* out,
+                             std::size_t out_stride) {
+    Floats acc[kRows];
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) acc[r] = broadcast(0.0f);
+    for (std::size_t b = 0; b < blocks(k); ++b) {
+      Dot<kBits> dots[kRows];
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) dots[r] = start(a.sum_pair(r, b));
+      add_products<8>(dots, codes(panel, b), a.first + b * 32, a.stride);
+      const Floats d = load_halves(scales(panel, b));
+      const Floats m = kMinimum ? load_halves(scales(panel, b) + kHalves) : d;
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r)
+        acc[r] = accumulate(acc[r], dots[r].sum(), d, m, a.sum_pair(r, b), a.scale(r, b));
+    }
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) store(acc[r], out + static_cast<std::size_t>(r) * out_stride);
+  }
+
+  // Many rows: kPanels panels are expanded to a byte per code and f32 scales in scratch. Per block:
+  // scales [kPanels][lane], minimums likewise, codes [8][kPanels][lane].
+  template <int kPanels>
+  struct Expanded {
+    static constexpr std::size_t kCodes = 2 * kPanels * kVector;
+    static constexpr std::size_t kBlock = kCodes + 8 * kPanels * kVector;
+
+    static void expand(const std::byte* panels, std::size_t k, std::byte* scratch) {
+      for (std::size_t b = 0; b < blocks(k); ++b, scratch += kBlock)
+        for (std::size_t p = 0; p < kPanels; ++p) {
+          const std::byte* panel = panels + p * panel_bytes(k);
+          store(load_halves(scales(panel, b)), reinterpret_cast<float*>(scratch + p * kVector));
+          if constexpr (kMinimum)
+            store(load_halves(scales(panel, b) + kHalves),
+                  reinterpret_cast<float*>(scratch + (kPanels + p) * kVector));
+          expand_codes<kBits>(codes(panel, b), scratch + kCodes + p * kVector, kPanels * kVector);
+        }
+    }
+
+    template <int kRows>
+    static void multiply(const std::byte* expanded, std::size_t k, const Records& a, float* out,
+                         std::size_t out_stride) {
+      alignas(64) float acc[kRows][kPanels][kLanes] = {};
+      const std::byte* block = expanded;
+      for (std::size_t b = 0; b < blocks(k); ++b, block += kBlock) {
+        Dot<kBits> dots[kRows][kPanels];
+        TYTO_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const Dot<kBits> first = start(a.sum_pair(r, b));
+          TYTO_UNROLL
+          for (int p = 0; p < kPanels; ++p) dots[r][p] = first;
+        }
+        add_expanded<8>(dots, block + kCodes, a.first + b * 32, a.stride);
+        TYTO_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          TYTO_UNROLL
+          for (int p = 0; p < kPanels; ++p) {
+            const Floats d = load_floats(block + p * kVector),
+                         m = load_floats(block + (kPanels + p) * kVector);
+            store(accumulate(load_floats(acc[r][p]), dots[r][p].sum(), d, m, a.sum_pair(r, b),
+                             a.scale(r, b)),
+                  acc[r][p]);
+          }
+        }
+      }
+      for (int r = 0; r < kRows; ++r)
+        std::memcpy(out + static_cast<std::size_t>(r) * out_stride, acc[r], sizeof(acc[r]));
+    }
+  };
+
+  static std::size_t scratch_bytes(std::size_t k) { return blocks(k) * Expanded<2>::kBlock; }
+};
+
+}  // namespace
+}  // namespace tyto::cpu::TYTO_ISA
+TYTO_ISA_END

@@ -1,0 +1,263 @@
+// Linear kernels for formats of super-blocks: 256 k share a scale d, and sub-blocks have integer
+// scales (and minimums).
+//   panel        groups of 256 k, each a header and the codes of 8 units of 32 k (codes-inl.h).
+//   Header:
+//                with minimums    d [lane], dmin [lane]: 16 bits each; the file's 12 bytes of 6-bit
+//                scales and
+//                                 minimums, words [3][lane]
+//                without          d [lane]: 16 bits, as many bytes unused; scales of 16 k: int8
+//                [16][lane]
+//   activations  a256
+//   per group    acc = fma(float(sum over sub-blocks of sub-scale * (product - offset * sum of
+//   activations)),
+//                d * scale, acc), then with minimums
+//                acc = fma(-float(sum over sub-blocks of minimum * sum of activations), dmin *
+//                scale, acc)
+#pragma once
+#include "cpu/kernels/records-inl.h"
+// then:
+#include "cpu/kernels/codes-inl.h"
+
+TYTO_ISA_BEGIN
+namespace tyto::cpu::TYTO_ISA {
+namespace {
+
+// Byte i of each lane, for all four i: as a 32-bit number, or as a 16-bit number in both halves.
+template <bool kBothHalves, int i = 0>
+TYTO_INLINE void spread_bytes(Bytes four, std::byte* to, std::size_t step) {
+  if constexpr (i < 4) {
+    const Ints low = byte_of_lane<i>(four);
+    store(kBothHalves ? low * broadcast(halves(1, 1)) : low, to + i * step);
+    spread_bytes<kBothHalves, i + 1>(four, to, step);
+  }
+}
+
+// The 6-bit scales and minimums of 8 sub-blocks (quant::unpack_sub_scales): scales as 32-bit
+// numbers, minimums in both halves of a lane, vectors `step` bytes apart.
+TYTO_INLINE void spread_sub_scales(const std::byte* packed, std::byte* scales, std::byte* minimums,
+                                   std::size_t step) {
+  const Bytes a = load_bytes(packed), b = load_bytes(packed + kVector),
+              c = load_bytes(packed + 2 * kVector);
+  spread_bytes<false>(a & 0x3f, scales, step);
+  spread_bytes<false>((c & 0x0f) | (shift_right<2>(a) & 0x30), scales + 4 * step, step);
+  spread_bytes<true>(b & 0x3f, minimums, step);
+  spread_bytes<true>((shift_right<4>(c) & 0x0f) | (shift_right<2>(b) & 0x30), minimums + 4 * step,
+                     step);
+}
+
+template <class B>
+struct SuperBlocks {
+  using Block = B;
+  static constexpr int kBits = Block::kBits, kOffset = Block::kOffset;
+  static constexpr bool kMinimum = quant::kHasMinimum<Block>;
+  static constexpr int kPerUnit = kMinimum ? 1 : 2;  // sub-blocks in 32 k
+  static constexpr int kSubBlocks = 8 * kPerUnit;    // in a group
+  static constexpr int kVectors = 8 / kPerUnit;      // of codes, in a sub-block
+  static constexpr ActivationForm kForm = ActivationForm::a256;
+  static constexpr std::size_t kHalves = kLanes * 2, kSubScales = 2 * kHalves;
+  static constexpr std::size_t kHeader =
+      kSubScales + (kMinimum ? 3 * kVector : kSubBlocks * kLanes);
+  static constexpr std::size_t kGroupBytes = kHeader + 8 * Codes<kBits>::kBytes;
+
+  static std::size_t panel_bytes(std::size_t k) { return round_up(k / 256 * kGroupBytes, 64); }
+
+  static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
+    std::memset(panel, 0, panel_bytes(k));
+    for (std::size_t g = 0; g < k / 256; ++g)
+      for (int lane = 0; lane < rows; ++lane) {
+        const auto block =
+            quant::load_block<Block>(file_rows, static_cast<std::size_t>(lane) * (k / 256) + g);
+        std::byte* group = panel + g * kGroupBytes;
+        std::memcpy(group + lane * 2, &block.d, 2);
+        if constexpr (kMinimum) {
+          std::memcpy(group + kHalves + lane * 2, &block.dmin, 2);
+          for (std::size_t w = 0; w < 3; ++w)
+            std::memcpy(group + kSubScales + w * kVector + lane * 4, block.sub_scales + w * 4, 4);
+        } else {
+          for (int s = 0; s < kSubBlocks; ++s)
+            group[kSubScales + s * kLanes + lane] = static_cast<std::byte>(block.sub_scales[s]);
+        }
+        std::uint8_t unpacked[256];
+        block.unpack(unpacked);
+        for (int u = 0; u < 8; ++u)
+          Codes<kBits>::pack(unpacked + u * 32, lane, group + kHeader + u * Codes<kBits>::kBytes);
+      }
+  }
+
+  static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
+    const std::size_t lane = static_cast<std::size_t>(row);
+    for (std::size_t g = 0; g < k / 256; ++g, out += 256) {
+      const std::byte* group = panel + g * kGroupBytes;
+      std::uint8_t unpacked[256];
+      for (int u = 0; u < 8; ++u)
+        Codes<kBits>::unpack(group + kHeader + u * Codes<kBits>::kBytes, row, unpacked + u * 32);
+      const float d = to_float(quant::load_block<quant::F16>(group, lane));
+      if constexpr (kMinimum) {
+        std::uint8_t packed[12];
+        for (std::size_t w = 0; w < 3; ++w)
+          std::memcpy(packed + w * 4, group + kSubScales + w * kVector + lane * 4, 4);
+        const float dmin = to_float(quant::load_block<quant::F16>(group + kHalves, lane));
+        quant::dequantize_super(unpacked, quant::unpack_sub_scales(packed), d, dmin, out);
+      } else {
+        std::int8_t scales[kSubBlocks];
+        for (int s = 0; s < kSubBlocks; ++s)
+          scales[s] = static_cast<std::int8_t>(group[kSubScales + s * kLanes + row]);
+        quant::dequantize_super(unpacked, scales, kOffset, d, out);
+      }
+    }
+  }
+
+  // Scales [kSubBlocks][lane] and minimums [8][lane] of a group, with `step` bytes between vectors.
+  TYTO_INLINE static void spread(const std::byte* group, std::byte* scales, std::byte* minimums,
+                                 std::size_t step) {
+    if constexpr (kMinimum) {
+      spread_sub_scales(group + kSubScales, scales, minimums, step);
+    } else {
+      for (std::size_t s = 0; s < kSubBlocks; ++s)
+        store(load_int8(group + kSubScales + s * kLanes), scales + s * step);
+    }
+  }
+  // The start of a sub-block's product: the sum of 16 activations is half kHalf of its pair.
+  template <int kHalf>
+  TYTO_INLINE static Dot<kBits> start(Ints sum_pair) {
+    if constexpr (kMinimum) return start_dot<kBits>(broadcast(0));
+    return start_dot<kBits>(multiply_pairs(
+        sum_pair, broadcast(kHalf == 0 ? halves(-kOffset, 0) : halves(0, -kOffset))));
+  }
+  // The end of a group. minimums: [8][lane], `step` bytes from vector to vector.
+  TYTO_INLINE static Floats accumulate(Floats acc, Ints total, Floats d, Floats dmin,
+                                       const std::byte* minimums, std::size_t step,
+                                       const Records& a, int r, std::size_t group) {
+    const Floats scale = broadcast(a.scale(r, group));
+    acc = fma(to_floats(total), d * scale, acc);
+    if constexpr (kMinimum) {
+      Ints sum = broadcast(0);
+      TYTO_UNROLL
+      for (std::size_t s = 0; s < 8; ++s)
+        sum = add_pairs(sum, load_ints(minimums + s * step), a.sum_pair(r, group * 8 + s));
+      acc = fnma(to_floats(sum), dmin * scale, acc);
+    }
+    return acc;
+  }
+
+  template <int kHalf, int kRows>
+  TYTO_INLINE static void add_sub_block(Ints (&totals)[kRows], const std::byte* codes,
+                                        const std::byte* scales, const Records& a,
+                                        std::size_t unit) {
+    if constexpr (kHalf < kPerUnit) {
+      Dot<kBits> dots[kRows];
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) dots[r] = start<kHalf>(a.sum_pair(r, unit));
+      add_products<kVectors, 0, kHalf * kVectors>(dots, codes, a.first + unit * 32 + kHalf * 16,
+                                                  a.stride);
+      const Ints scale = load_ints(scales + kHalf * kVector);
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) totals[r] = totals[r] + dots[r].sum() * scale;
+      add_sub_block<kHalf + 1>(totals, codes, scales, a, unit);
+    }
+  }
+
+  // One panel times kRows activation rows, straight from the packed codes.
+  template <int kRows>
+  static void multiply_panel(const std::byte* panel, std::size_t k, const Records& a, float* out,
+                             std::size_t out_stride) {
+    Floats acc[kRows];
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) acc[r] = broadcast(0.0f);
+    for (std::size_t g = 0; g < k / 256; ++g) {
+      const std::byte* group = panel + g * kGroupBytes;
+      alignas(64) std::byte scales[kSubBlocks * kVector], minimums[kMinimum ? 8 * kVector : 1];
+      spread(group, scales, minimums, kVector);
+      Ints totals[kRows];
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) totals[r] = broadcast(0);
+      for (std::size_t u = 0; u < 8; ++u)
+        add_sub_block<0>(totals, group + kHeader + u * Codes<kBits>::kBytes,
+                         scales + u * kPerUnit * kVector, a, g * 8 + u);
+      const Floats d = load_halves(group), dmin = load_halves(group + kHalves);
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r)
+        acc[r] = accumulate(acc[r], totals[r], d, dmin, minimums, kVector, a, r, g);
+    }
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) store(acc[r], out + static_cast<std::size_t>(r) * out_stride);
+  }
+
+  // Many rows: kPanels panels expanded to a byte per code. Per group, vectors [..][kPanels][lane]:
+  // d and dmin as f32, scales [kSubBlocks], minimums [8], codes [64].
+  template <int kPanels>
+  struct Expanded {
+    static constexpr std::size_t kStep = kPanels * kVector;
+    static constexpr std::size_t kScales = 2 * kStep, kMinimums = kScales + kSubBlocks * kStep;
+    static constexpr std::size_t kCodes = kMinimums + (kMinimum ? 8 * kStep : 0);
+    static constexpr std::size_t kGroup = kCodes + 64 * kStep;
+
+    static void expand(const std::byte* panels, std::size_t k, std::byte* scratch) {
+      for (std::size_t g = 0; g < k / 256; ++g, scratch += kGroup)
+        for (std::size_t p = 0; p < kPanels; ++p) {
+          const std::byte* group = panels + p * panel_bytes(k) + g * kGroupBytes;
+          std::byte* to = scratch + p * kVector;
+          store(load_halves(group), reinterpret_cast<float*>(to));
+          store(load_halves(group + kHalves), reinterpret_cast<float*>(to + kStep));
+          spread(group, to + kScales, to + kMinimums, kStep);
+          for (std::size_t u = 0; u < 8; ++u)
+            expand_codes<kBits>(group + kHeader + u * Codes<kBits>::kBytes,
+                                to + kCodes + u * 8 * kStep, kStep);
+        }
+    }
+
+    template <int kHalf, int kRows>
+    TYTO_INLINE static void add_sub_block(std::int32_t (&totals)[kRows][kPanels][kLanes],
+                                          const std::byte* codes, const std::byte* scales,
+                                          const Records& a, std::size_t unit) {
+      if constexpr (kHalf < kPerUnit) {
+        Dot<kBits> dots[kRows][kPanels];
+        TYTO_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const Dot<kBits> first = start<kHalf>(a.sum_pair(r, unit));
+          TYTO_UNROLL
+          for (int p = 0; p < kPanels; ++p) dots[r][p] = first;
+        }
+        add_expanded<kVectors>(dots, codes + kHalf * kVectors * kStep,
+                               a.first + unit * 32 + kHalf * 16, a.stride);
+        TYTO_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          TYTO_UNROLL
+          for (int p = 0; p < kPanels; ++p)
+            store(load_ints(totals[r][p]) +
+                      dots[r][p].sum() * load_ints(scales + kHalf * kStep + p * kVector),
+                  totals[r][p]);
+        }
+        add_sub_block<kHalf + 1>(totals, codes, scales, a, unit);
+      }
+    }
+
+    template <int kRows>
+    static void multiply(const std::byte* expanded, std::size_t k, const Records& a, float* out,
+                         std::size_t out_stride) {
+      alignas(64) float acc[kRows][kPanels][kLanes] = {};
+      const std::byte* group = expanded;
+      for (std::size_t g = 0; g < k / 256; ++g, group += kGroup) {
+        alignas(64) std::int32_t totals[kRows][kPanels][kLanes] = {};
+        for (std::size_t u = 0; u < 8; ++u)
+          add_sub_block<0>(totals, group + kCodes + u * 8 * kStep,
+                           group + kScales + u * kPerUnit * kStep, a, g * 8 + u);
+        for (int r = 0; r < kRows; ++r)
+          for (std::size_t p = 0; p < kPanels; ++p) {
+            const std::byte* at = group + p * kVector;
+            store(accumulate(load_floats(acc[r][p]), load_ints(totals[r][p]), load_floats(at),
+                             load_floats(at + kStep), at + kMinimums, kStep, a, r, g),
+                  acc[r][p]);
+          }
+      }
+      for (int r = 0; r < kRows; ++r)
+        std::memcpy(out + static_cast<std::size_t>(r) * out_stride, acc[r], sizeof(acc[r]));
+    }
+  };
+
+  static std::size_t scratch_bytes(std::size_t k) { return k / 256 * Expanded<2>::kGroup; }
+};
+
+}  // namespace
+}  // namespace tyto::cpu::TYTO_ISA
+TYTO_ISA_END
