@@ -3,7 +3,9 @@
 Settings are a normal user's: a native build, default buffers (it may repack weights and use AMX), `threads` threads
 for prompt and generation, flash attention as asked.
 """
+import argparse
 import ctypes
+import json
 import time
 from contextlib import contextmanager
 
@@ -88,6 +90,9 @@ class Peer:
         count = lib.llama_tokenize(lib.llama_model_get_vocab(self.model), data, len(data), ids, len(ids), False, False)
         return list(ids[:count])
 
+    def begin_of_text(self):
+        return lib.llama_vocab_bos(lib.llama_model_get_vocab(self.model))
+
     def speed(self, prompt, generate, repetitions):
         """Tokens a second, of each repetition: {"prefill": [...], "decode": [...]}; decode starts at depth 0."""
         ids = np.random.default_rng(0).integers(3, self.vocab, size=max(prompt, generate))
@@ -119,3 +124,23 @@ def opened(*args, **kwargs):
         yield peer
     finally:
         peer.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Speed of llama.cpp with one model, as JSON.")
+    parser.add_argument("model")
+    parser.add_argument("-p", "--prompt", type=int, default=512)
+    parser.add_argument("-n", "--tokens", type=int, default=64)
+    parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("-r", "--repetitions", type=int, default=3)
+    parser.add_argument("--flash", choices=FLASH, default="auto")
+    args = parser.parse_args()
+    begin = time.perf_counter()
+    with opened(args.model, args.threads, context=max(args.prompt, args.tokens), flash=args.flash) as model:
+        load = time.perf_counter() - begin
+        speed = model.speed(args.prompt, args.tokens, args.repetitions)
+    print(json.dumps({"version": version(), "load_seconds": load, **speed}))
+
+
+if __name__ == "__main__":
+    main()

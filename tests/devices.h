@@ -54,7 +54,7 @@ inline std::vector<Device> cpu_devices() {
         Device{"cpu avx512", "cpu", Isa::avx512}}) {
     if (forced && *forced && std::string("cpu ") + forced != device.name) continue;
     const auto plan = Model::plan(tiny_model_path("llama"), device.options());
-    if (plan) found.push_back(device);
+    if (device.isa == Isa::scalar || plan) found.push_back(device);
   }
   return found;
 }
