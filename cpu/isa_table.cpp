@@ -12,6 +12,22 @@ const IsaTable* scalar_table() noexcept {
   return &table;
 }
 
+#if defined(__x86_64__) || defined(_M_X64)
+const IsaTable* avx2_table() noexcept {
+  static const IsaTable table{"avx2", Isa::avx2, avx2_linear(), &avx2_row_kernels()};
+  return detect_features().avx2 ? &table : nullptr;
+}
+
+const IsaTable* avx512_table() noexcept {
+  static const IsaTable table{"avx512", Isa::avx512, avx512_linear(detect_features().avx512_bf16),
+                              &avx512_row_kernels()};
+  return detect_features().avx512 ? &table : nullptr;
+}
+#else
+const IsaTable* avx2_table() noexcept { return nullptr; }
+const IsaTable* avx512_table() noexcept { return nullptr; }
+#endif
+
 }  // namespace
 
 const LinearKernel& IsaTable::kernel(const quant::Format& format) const noexcept {
@@ -30,8 +46,9 @@ const IsaTable* find_table(Isa isa) noexcept {
     case Isa::scalar:
       return scalar_table();
     case Isa::avx2:
+      return avx2_table();
     case Isa::avx512:
-      return nullptr;
+      return avx512_table();
   }
   return nullptr;
 }
