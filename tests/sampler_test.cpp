@@ -12,6 +12,7 @@
 #include "src/sample/rank.h"
 #include "src/sample/sampler.h"
 #include "src/sample/softmax.h"
+#include "tests/allocations.h"
 #include "tests/catch.h"
 
 using namespace tyto;
@@ -407,6 +408,26 @@ TEST_CASE("Log probabilities are of the model's own distribution", "[sampler]") 
   }
   Sampler all = Sampler::create({.top_logprobs = 5000}).value();
   CHECK(sample::choose(*all.impl(), logits, {}, 0).value().top.size() == 1000);
+}
+
+TEST_CASE("Only the first draw allocates", "[sampler]") {
+  const SamplerOptions many[] = {
+      {},
+      {.temperature = 0, .top_logprobs = 5},
+      {.top_k = 0, .typical_p = 0.7f, .repeat_penalty = 1.2f, .bias = {{3, 1}}},
+  };
+  for (const SamplerOptions& options : many) {
+    Sampler sampler = Sampler::create(options).value();
+    const std::vector<TokenId> history(40, 7);
+    const std::vector<float> first = random_logits(3000, 1, 20),
+                             later = random_logits(3000, 2, 0.1f);
+    (void)sample::choose(*sampler.impl(), first, history, 0).value();
+    const test::AllocationWatch watch;
+    for (std::uint64_t position = 1; position < 20; ++position)
+      (void)sample::choose(*sampler.impl(), position % 2 == 0 ? first : later, history, position)
+          .value();
+    CHECK(watch.count() == 0);
+  }
 }
 
 TEST_CASE("A host's stage changes a copy, after bias and before temperature", "[sampler]") {

@@ -1,7 +1,8 @@
 #include "examples/cli/demo_model.h"
 
-// The assembler includes the file (TYTO_DEMO_MODEL, its path) at no cost in compile time; an array of bytes in C++ would
-// take minutes. Compilers without GNU assembler syntax build a program that has no demo model.
+// The assembler includes the file (TYTO_DEMO_MODEL, its path) at no cost in compile time; an array
+// of bytes in C++ would take minutes. Compilers without GNU assembler syntax build a program that
+// has no demo model.
 #if defined(__GNUC__)
 #if defined(__APPLE__)
 #define SECTION ".const_data"

@@ -1,0 +1,59 @@
+// tyto: the library as a program. Data goes to stdout, words for people to stderr.
+#include <fmt/format.h>
+
+#include <cstring>
+#include <new>
+
+#include "examples/cli/program.h"
+
+namespace {
+
+std::string version_text() {
+  const tyto::Version v = tyto::version();
+  return fmt::format("tyto {}.{}.{}", v.major, v.minor, v.patch);
+}
+
+int report(const tyto::Error& error, const cli::Program& program) {
+  const bool interrupted = error.code() == tyto::ErrorCode::cancelled && program.cancel.requested();
+  const std::string message(interrupted ? "interrupted" : error.message());
+  if (program.json) {
+    cli::JsonObject object("tyto.error.v1");
+    cli::write_json(object.text("code", tyto::name(error.code())).text("message", message));
+  }
+  cli::say("tyto: " + message);
+  return cli::exit_code(error.code());
+}
+
+int run(int argc, char** argv, cli::Program& program) {
+  CLI::App app("Language models on the command line", "tyto");
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+  for (const auto add : {cli::add_run, cli::add_tokenize, cli::add_inspect, cli::add_bench,
+                         cli::add_perplexity, cli::add_logits})
+    add(app, program);
+  try {
+    app.parse(argc, argv);
+    return cli::kGood;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? cli::kGood : cli::kUsage;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::Program program;
+  cli::handle_signals(program.cancel);
+  try {
+    try {
+      return run(argc, argv, program);
+    } catch (const tyto::Exception& exception) {
+      return report(exception.error, program);
+    } catch (const std::bad_alloc&) {
+      return report(tyto::Error(tyto::ErrorCode::no_memory), program);
+    }
+  } catch (const cli::OutputError& error) {
+    cli::say("tyto: " + error.path + ": " + std::strerror(error.error_number));
+    return cli::kTemporary;
+  }
+}
