@@ -22,6 +22,9 @@ class SentencePiece : public Encoder {
   SentencePiece(const Vocabulary& vocabulary, bool space_prefix, std::span<const float> scores)
       : vocabulary_(vocabulary), space_prefix_(space_prefix), ranks_(scores.size()) {
     rank(scores);
+    for (int byte = 0; byte < 256; ++byte)
+      fuses_unknown_ |=
+          vocabulary.fallback(static_cast<unsigned char>(byte)) == vocabulary.roles().unknown;
     for (TokenId id = 0; id < vocabulary.size(); ++id)
       if (vocabulary.find(vocabulary.bytes(id)) == id) mark_neighbors(vocabulary.bytes(id));
   }
@@ -37,6 +40,9 @@ class SentencePiece : public Encoder {
     const TokenId id = vocabulary_.find(bytes);
     return id == kNoToken ? Join{} : Join{ranks_[static_cast<std::size_t>(id)], id};
   }
+  // Without a token for every byte, a run of unknown characters is one unknown token; it may begin
+  // in another word.
+  bool fuses_unknown() const noexcept { return fuses_unknown_; }
   // Whether a token may contain the point between these two bytes.
   bool may_join(char left, char right) const noexcept {
     return is_continuation(right) || neighbors_[pair(left, right)];
@@ -65,6 +71,7 @@ class SentencePiece : public Encoder {
 
   const Vocabulary& vocabulary_;
   bool space_prefix_;
+  bool fuses_unknown_ = false;
   std::vector<std::uint32_t> ranks_;
   std::bitset<65536> neighbors_;  // bytes that follow each other inside a token
 };
@@ -83,7 +90,8 @@ class SentencePieceEncoding : public Encoding {
     append_unescaped(fragment);
     for (std::size_t at = begin; at < text_.size();) {
       const std::size_t end = next_cut(at);
-      cache_.add(text_, at, end, [&] { encode(std::string_view(text_).substr(at, end - at)); });
+      const auto encode_word = [&] { encode(std::string_view(text_).substr(at, end - at)); };
+      model_.fuses_unknown() ? encode_word() : cache_.add(text_, at, end, encode_word);
       at = end;
     }
   }
@@ -128,7 +136,9 @@ class SentencePieceEncoding : public Encoding {
 
   void append_fallback(unsigned char byte) {
     const TokenId id = model_.vocabulary().fallback(byte);
-    if (id != kNoToken) ids_.push_back(id);
+    const bool again =
+        id == model_.vocabulary().roles().unknown && !ids_.empty() && ids_.back() == id;
+    if (id != kNoToken && !again) ids_.push_back(id);
   }
 
   const SentencePiece& model_;
