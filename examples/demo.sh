@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . src/build/setup.sh
 
-need g++ cmake ninja-build ccache libfmt-dev libcli11-dev
+need "${build_packages[@]}"
 if ! ninja -C build/release -n tyto_program 2>/dev/null | grep -q 'no work to do'; then
   say "Building the tyto program (build/release/examples/tyto)"
   cmake --preset release -Wno-dev --log-level=WARNING $(cache_options) >/dev/null

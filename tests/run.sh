@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . src/build/setup.sh
 
-need g++ cmake ninja-build ccache libfmt-dev catch2 libcli11-dev
+need "${build_packages[@]}"
 say "Building (build/release)"
 cmake --preset release -Wno-dev --log-level=WARNING $(cache_options)
 cmake --build --preset release

@@ -12,6 +12,9 @@ die() {
   exit 1
 }
 
+# What Debian calls the things that a build with tests and programs needs.
+build_packages=(g++ cmake ninja-build ccache libfmt-dev catch2 libcli11-dev)
+
 # need PACKAGE...: installs those Debian packages that are missing, and says which.
 need() {
   if ! command -v apt-get >/dev/null; then
