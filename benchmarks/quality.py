@@ -47,18 +47,25 @@ def chunks_of(model, text, count):
     return [[begin] + ids[i * width : (i + 1) * width] for i in range(count)]
 
 
+def tyto(*command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return done.stdout
+
+
 def tyto_logits(program, model, chunks, work, *options):
     ids, out = work / "ids.txt", work / "logits.npy"
     ids.write_text("".join(" ".join(map(str, chunk)) + "\n" for chunk in chunks))
-    subprocess.run([program, "logits", model, "--ids-file", ids, "--out", out, *options], check=True)
+    tyto(program, "logits", model, "--ids-file", ids, "--out", out, *options)
     logits = np.load(out)
     out.unlink()
     return logits
 
 
 def tyto_perplexity(program, model, text, positions, *options):
-    command = [program, "perplexity", model, "-f", text, "--chunk", str(CHUNK), "--positions", str(positions), "--json"]
-    return json.loads(subprocess.run([*command, *options], check=True, capture_output=True).stdout)["perplexity"]
+    limits = ["--chunk", CHUNK, "--positions", positions]
+    return json.loads(tyto(program, "perplexity", model, "-f", text, *limits, "--json", *options))["perplexity"]
 
 
 def llama_cpp_logits(model, chunks, flash, threads=1):
@@ -69,21 +76,21 @@ def llama_cpp_logits(model, chunks, flash, threads=1):
 def measure(kind, model, chunks, work, args):
     scored = np.tile(np.arange(CHUNK) < CHUNK - 1, len(chunks))  # the last of a chunk has no next token
     targets = np.concatenate([chunk[1:] for chunk in chunks])
-    cpu = ["--device", "cpu", "--kv", "f16", "--isa", args.isa, "-t", str(args.threads)]
+    cpu = ["--device", "cpu", "--kv", "f16", "--isa", args.isa, "-t", args.threads]
 
     def distribution(logits):
         return log_softmax(logits[scored])
 
     reference = distribution(tyto_logits(args.tyto, model, chunks, work, "--device", "reference", "--kv", "f32"))
-    tyto = distribution(tyto_logits(args.tyto, model, chunks, work, *cpu))
+    ours = distribution(tyto_logits(args.tyto, model, chunks, work, *cpu))
     llama_cpp = distribution(llama_cpp_logits(model, chunks, args.flash, args.threads))
     found = {
         "type": kind,
-        "kl_tyto": divergence(reference, tyto),
+        "kl_tyto": divergence(reference, ours),
         "kl_llama_cpp": divergence(reference, llama_cpp),
-        "kl_tyto_llama_cpp": divergence(tyto, llama_cpp),
+        "kl_tyto_llama_cpp": divergence(ours, llama_cpp),
         "perplexity_reference": perplexity(reference, targets),
-        "perplexity_tyto": perplexity(tyto, targets),
+        "perplexity_tyto": perplexity(ours, targets),
         "perplexity_tyto_command": tyto_perplexity(args.tyto, model, args.text, len(targets), *cpu),
         "perplexity_llama_cpp": perplexity(llama_cpp, targets),
     }
