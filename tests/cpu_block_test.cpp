@@ -66,67 +66,37 @@ float compare(const PlanShape& shape, CacheType type, Measure measure = differen
 }  // namespace
 
 TEST_CASE("Blocks agree with the reference backend, field by field", "[cpu][block]") {
-  const auto field = GENERATE(range(0, 16));
-  PlanShape shape;
-  switch (field) {
-    case 0:
-      break;
-    case 1:
-      shape.rope.interleaved = true;
-      break;
-    case 2:
-      shape.rope.dims = 8;
-      break;
-    case 3:
-      shape.rope.dims = 6;
-      shape.rope.interleaved = true;
-      break;
-    case 4:
-      shape.rope_factors = true;
-      break;
-    case 5:
-      shape.rope.scale = 0.25f;
-      break;
-    case 6:
-      shape.rope.theta = 0;
-      shape.positions = true;
-      break;
-    case 7:
-      shape.biases = true;
-      break;
-    case 8:
-      shape.center = true;
-      shape.biases = true;
-      break;
-    case 9:
-      shape.head_norms = true;
-      break;
-    case 10:
-      shape.kv_heads = 1;
-      break;
-    case 11:
-      shape.kv_heads = 4;
-      shape.fused_qkv = true;
-      shape.biases = true;
-      break;
-    case 12:
-      shape.gated = false;
-      shape.act = Activation::gelu_tanh;
-      break;
-    case 13:
-      shape.act = Activation::gelu;
-      break;
-    case 14:
-      shape.gated = false;
-      shape.act = Activation::gelu;
-      shape.biases = true;
-      break;
-    case 15:
-      shape.tied = true;
-      break;
+  struct Field {
+    const char* name;
+    void (*set)(PlanShape&);
+  };
+  const Field fields[] = {
+      {"as it is", [](PlanShape&) {}},
+      {"interleaved rope", [](PlanShape& s) { s.rope.interleaved = true; }},
+      {"rope of half a head", [](PlanShape& s) { s.rope.dims = 8; }},
+      {"interleaved rope of a part of a head",
+       [](PlanShape& s) { s.rope.dims = 6, s.rope.interleaved = true; }},
+      {"rope factors", [](PlanShape& s) { s.rope_factors = true; }},
+      {"scaled rope", [](PlanShape& s) { s.rope.scale = 0.25f; }},
+      {"learned positions", [](PlanShape& s) { s.rope.theta = 0, s.positions = true; }},
+      {"biases", [](PlanShape& s) { s.biases = true; }},
+      {"LayerNorm", [](PlanShape& s) { s.center = s.biases = true; }},
+      {"norms over heads", [](PlanShape& s) { s.head_norms = true; }},
+      {"one key-value head", [](PlanShape& s) { s.kv_heads = 1; }},
+      {"fused q, k and v", [](PlanShape& s) { s.kv_heads = 4, s.fused_qkv = s.biases = true; }},
+      {"gelu_tanh without a gate",
+       [](PlanShape& s) { s.gated = false, s.act = Activation::gelu_tanh; }},
+      {"gelu in the gate", [](PlanShape& s) { s.act = Activation::gelu; }},
+      {"gelu without a gate",
+       [](PlanShape& s) { s.gated = false, s.act = Activation::gelu, s.biases = true; }},
+      {"tied table", [](PlanShape& s) { s.tied = true; }},
+  };
+  for (const Field& field : fields) {
+    CAPTURE(field.name);
+    PlanShape shape;
+    field.set(shape);
+    CHECK(compare(shape, CacheType::f32) < 2e-5f);
   }
-  CAPTURE(field);
-  CHECK(compare(shape, CacheType::f32) < 2e-5f);
 }
 
 TEST_CASE("Odd widths agree with the reference backend", "[cpu][block]") {
