@@ -35,9 +35,16 @@ def functions(text):
                 yield *opened, text.count("\n", 0, where) + 2 - opened[0]
 
 
+def readme():
+    """README's example is examples/hello.cpp as it stands, so that it is compiled."""
+    example = pathlib.Path("examples/hello.cpp").read_text()
+    if f"```cpp\n{example}```" not in pathlib.Path("README.md").read_text():
+        yield "README.md does not show examples/hello.cpp as it stands"
+
+
 def main():
     listed = subprocess.run(["git", "ls-files", "*.h", "*.cpp", "*.cu", "*.cuh"], check=True, text=True, capture_output=True)
-    problems, paths = [], listed.stdout.split()
+    problems, paths = list(readme()), listed.stdout.split()
     for path in paths:
         text = pathlib.Path(path).read_text()
         if text.count("\n") > FILE_LINES:

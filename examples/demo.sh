@@ -14,5 +14,5 @@ fi
 if [ $# -gt 0 ]; then
   build/release/examples/tyto run "$@"
 else
-  build/release/examples/tyto run -p "Once upon a time" -n 200 --seed 4
+  build/release/examples/tyto run -n 200
 fi

@@ -9,13 +9,10 @@ int main(int argc, char** argv) {
   auto session = model->new_session().value();
   auto sampler = tyto::Sampler::create(model->default_sampling()).value();
 
-  session.append(model->tokenizer().encode("Once upon a time", {.add_special = true}).value())
-      .value();
-  session
-      .generate(sampler, {.max_tokens = 200},
-                [](const tyto::Token& token) {  // answering false stops
-                  return std::fwrite(token.text.data(), 1, token.text.size(), stdout) ==
-                         token.text.size();
-                })
-      .value();
+  auto prompt = model->tokenizer().encode("Once upon a time", {.add_special = true}).value();
+  session.append(prompt).value();
+  auto print = [](const tyto::Token& token) {  // answering false stops
+    return std::fwrite(token.text.data(), 1, token.text.size(), stdout) == token.text.size();
+  };
+  session.generate(sampler, {.max_tokens = 200}, print).value();
 }
