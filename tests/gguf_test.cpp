@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <string>
 
+#include "src/file/quoted.h"
 #include "src/file/tensor_source.h"
 #include "tests/catch.h"
 #include "tests/gguf_writer.h"
@@ -29,6 +30,7 @@ GgufWriter small_file() {
   writer.set("a.doubles", std::vector<double>{1, 2.5});
   writer.set("a.ints", std::vector<std::int32_t>{-1, 2});
   writer.set("a.bytes", std::vector<std::uint8_t>{0, 255});
+  writer.set("a.longs", std::vector<std::uint64_t>{1, 1 << 30});
   writer.set("a.wide", std::vector<std::uint64_t>{1, std::uint64_t{1} << 40});
   writer.add_tensor("first", {2, 5}, kF32, floats(10));
   writer.add_tensor("second", {3}, kF32, floats(3));
@@ -57,7 +59,7 @@ TEST_CASE("Values are read as what they were written", "[gguf]") {
   CHECK(metadata.numbers("a.floats").value()[1] == 2.5f);
   CHECK(metadata.numbers("a.doubles").value()[1] == 2.5f);
   CHECK(metadata.integers("a.ints").value()[0] == -1);
-  CHECK(metadata.integers("a.bytes").value()[1] == 255);
+  CHECK(metadata.integers("a.longs").value()[1] == 1 << 30);
   CHECK(metadata.integer_or("absent", 3).value() == 3);
 }
 
@@ -78,6 +80,7 @@ TEST_CASE("A value of another type is refused by key", "[gguf]") {
   refuses(metadata.texts("a.floats"), "a.floats");
   refuses(metadata.numbers("a.bytes"), "a.bytes");
   refuses(metadata.integers("a.wide"), "a.wide");
+  refuses(metadata.integers("a.bytes"), "a.bytes");
   refuses(metadata.integers("a.floats"), "a.floats");
   refuses(metadata.text("absent"), "absent");
 }
@@ -162,6 +165,13 @@ TEST_CASE("The fingerprint sees metadata and directory, not weights", "[gguf]") 
   writer = small_file();
   writer.set("a.texts", std::vector<std::string>{"onet", "", "hree"});
   CHECK(open(writer)->fingerprint() != base);
+}
+
+TEST_CASE("Names from a file are made fit for a message", "[gguf]") {
+  CHECK(file::quoted("caf\u00e9") == "'caf\u00e9'");
+  CHECK(file::quoted("a\nb") == "'a\\x0ab'");
+  CHECK(file::quoted("a\xff\xc3") == "'a\\xff\\xc3'");
+  CHECK(file::quoted("caf\u00e9", 4) == "'caf...'");
 }
 
 TEST_CASE("Files in the wild open", "[gguf]") {

@@ -89,7 +89,9 @@ Dims PlanBuilder::dims() {
   if (count_or("attention.value_length", d.head_dim, 1, 1 << 14) != d.head_dim)
     reject(fail(ErrorCode::unsupported, "{}: values of another width than keys ({})", file_.name(),
                 d.head_dim));
-  if (count_or("expert_count", 0, 0, 1 << 16) > 0)
+  const int experts = count_or("expert_count", 0, 0, 1 << 16);
+  count_or("expert_used_count", 0, 0, experts);
+  if (experts > 0)
     reject(fail(ErrorCode::unsupported, "{}: mixture of experts ({}.expert_count) is not supported",
                 file_.name(), family_));
 

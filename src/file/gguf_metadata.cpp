@@ -25,40 +25,26 @@ std::string type_name(const GgufValue& value) {
   return fmt::format("{}[{}]", name(value.element), value.count);
 }
 
-// Calls with(element) for the type of an array's elements; false where they are not numbers.
+// Calls with(value) for each element, as the type the file has it in. Only for types that are
+// converted.
 template <class With>
-bool with_element_type(GgufType type, With&& with) {
-  switch (type) {
-    case GgufType::u8:
-      return with(std::uint8_t{}), true;
-    case GgufType::i8:
-      return with(std::int8_t{}), true;
-    case GgufType::u16:
-      return with(std::uint16_t{}), true;
-    case GgufType::i16:
-      return with(std::int16_t{}), true;
+void for_each_element(const GgufValue& array, With&& with) {
+  const auto all = [&]<class T>(T value) {
+    for (std::uint64_t i = 0; i < array.count; ++i) {
+      std::memcpy(&value, array.bytes.data() + i * sizeof(T), sizeof(T));
+      with(value);
+    }
+  };
+  switch (array.element) {
     case GgufType::u32:
-      return with(std::uint32_t{}), true;
-    case GgufType::i32:
-      return with(std::int32_t{}), true;
+      return all(std::uint32_t{});
     case GgufType::u64:
-      return with(std::uint64_t{}), true;
+      return all(std::uint64_t{});
     case GgufType::i64:
-      return with(std::int64_t{}), true;
-    case GgufType::f32:
-      return with(float{}), true;
-    case GgufType::f64:
-      return with(double{}), true;
+      return all(std::int64_t{});
     default:
-      return false;
+      return all(double{});
   }
-}
-
-template <class T>
-T element(const GgufValue& array, std::uint64_t i) noexcept {
-  T value;
-  std::memcpy(&value, array.bytes.data() + i * sizeof(T), sizeof(T));
-  return value;
 }
 
 // False where the conversion would lose the value, not merely its last digits.
@@ -161,19 +147,15 @@ Result<std::span<const To>> GgufMetadata::converted(
   const std::lock_guard lock(mutex_);
   if (const auto known = cache.find(&value); known != cache.end())
     return std::span<const To>(known->second);
-  std::vector<To> all(value.count);
-  std::uint64_t bad = value.count;
-  with_element_type(value.element, [&]<class From>(From) {
-    for (std::uint64_t i = 0; i < value.count && bad == value.count; ++i) {
-      const From from = element<From>(value, i);
-      if (!fits<To>(from))
-        bad = i;
-      else
-        all[i] = static_cast<To>(from);
-    }
+  std::vector<To> all;
+  all.reserve(value.count);  // as many as the file had room for
+  bool fit = true;
+  for_each_element(value, [&](auto from) {
+    fit = fit && fits<To>(from);
+    if (fit) all.push_back(static_cast<To>(from));
   });
-  if (bad != value.count)
-    return fail(ErrorCode::bad_file, "{}: element {} of key {} is out of range", file_, bad,
+  if (!fit)
+    return fail(ErrorCode::bad_file, "{}: element {} of key {} is out of range", file_, all.size(),
                 quoted(key));
   return std::span<const To>(cache.emplace(&value, std::move(all)).first->second);
 }
@@ -187,10 +169,11 @@ Result<std::span<const float>> GgufMetadata::numbers(std::string_view key) const
 }
 
 Result<std::span<const std::int32_t>> GgufMetadata::integers(std::string_view key) const {
-  TYTO_TRY(const GgufValue* value, get_array(key, "an array of integers"));
+  TYTO_TRY(const GgufValue* value, get_array(key, "an array of i32"));
   if (value->element == GgufType::i32)
     return std::span(reinterpret_cast<const std::int32_t*>(value->bytes.data()), value->count);
-  if (!is_integer(value->element)) return mismatch(key, *value, "an array of integers");
+  if (!is_integer(value->element) || fixed_size(value->element) < sizeof(std::int32_t))
+    return mismatch(key, *value, "an array of i32");
   return converted<std::int32_t>(key, *value, as_integers_);
 }
 

@@ -4,24 +4,26 @@
 
 #include <iterator>
 
+#include "src/text/utf8.h"
+
 namespace tyto::file {
 
+using text::kNotUtf8, text::utf8_char;
+
 std::string quoted(std::string_view text, std::size_t longest) {
-  std::size_t end = text.size();
-  if (end > longest) {
-    end = longest;  // not inside a UTF-8 character: its continuation bytes are 10xxxxxx
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  }
   std::string result = "'";
-  for (const char c : text.substr(0, end)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      fmt::format_to(std::back_inserter(result), "\\x{:02x}", byte);
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto c = utf8_char(text, at);
+    if (at + c.size > longest) break;
+    if (c.code < 0x20 || c.code == 0x7F || c.code == kNotUtf8) {
+      fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(text[at]));
     } else {
-      result += c;
+      result += text.substr(at, c.size);
     }
+    at += c.size;
   }
-  if (end < text.size()) result += "...";
+  if (at < text.size()) result += "...";
   return result += '\'';
 }
 

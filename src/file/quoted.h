@@ -1,4 +1,5 @@
-// Text from a file, made fit for a message: in quotes, control characters escaped, not too long.
+// Text from a file, made fit for a message: in quotes, not too long, and valid UTF-8. Control characters and what
+// is not UTF-8 are escaped.
 #pragma once
 #include <cstddef>
 #include <string>

@@ -111,7 +111,7 @@ def folding_file():
         parts = bare(code)
         if parts != [code]:
             assert 1 <= len(parts) <= 3
-            entries.append("{" + ", ".join(f"0x{p:X}" for p in [code] + parts) + "}")
+            entries.append(f"{{0x{code:X}, {{" + ", ".join(f"0x{p:X}" for p in parts) + "}}")
     out += f"\nconst Bare kBare[{len(entries)}] = {{\n" + wrap(entries) + "\n};\n"
     out += f"const int kBareCount = {len(entries)};\n"
     return out + "\n// clang-format on\n}  // namespace tyto::text\n"
