@@ -1,5 +1,6 @@
-// What one instruction set (ISA) offers: a table of functions, chosen once when a program is compiled. Every table
-// computes the same definitions; a row's result depends on that row alone (docs/architecture.md, "Same bits").
+// What one instruction set (ISA) offers: a table of functions, chosen once when a program is
+// compiled. Every table computes the same definitions; a row's result depends on that row alone
+// (docs/architecture.md, "Same bits").
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,23 +15,31 @@ namespace tyto::cpu {
 // activation_bytes(form, k) bytes, made from the float row alone:
 //   f32   k floats, zeros up to a multiple of 16
 //   bf16  k values rounded to nearest even, zeros up to a multiple of 32
-//   a32   codes int8 [k'], scales float [k'/32], sums int16 [k'/16]; k' = k up to a multiple of 64, zero beyond k.
-//         Per 32: scale = absmax / 127, codes rounded to nearest even in [-127, 127]; sums of codes per 16
+//   a32   codes int8 [k'], scales float [k'/32], sums int16 [k'/16]; k' = k up to a multiple of 64,
+//   zero beyond k.
+//         Per 32: scale = absmax / 127, codes rounded to nearest even in [-127, 127]; sums of codes
+//         per 16
 //   a256  the same with one scale per 256 and k' a multiple of 256
-// Each section starts at a multiple of 64 bytes from the start of the record, and records are multiples of 64 bytes.
+// Each section starts at a multiple of 64 bytes from the start of the record, and records are
+// multiples of 64 bytes.
 enum class ActivationForm : std::uint8_t { f32, bf16, a32, a256 };
 inline constexpr int kActivationForms = 4;
 
-constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr std::size_t round_up(std::size_t n, std::size_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 struct ActivationLayout {  // byte offsets of the sections in a record
   std::size_t k, scales, sums, bytes;
 };
 constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t width) {
   switch (form) {
-    case ActivationForm::f32: return {round_up(width, 16), 0, 0, round_up(width, 16) * 4};
-    case ActivationForm::bf16: return {round_up(width, 32), 0, 0, round_up(width, 32) * 2};
-    default: break;
+    case ActivationForm::f32:
+      return {round_up(width, 16), 0, 0, round_up(width, 16) * 4};
+    case ActivationForm::bf16:
+      return {round_up(width, 32), 0, 0, round_up(width, 32) * 2};
+    default:
+      break;
   }
   const std::size_t group = form == ActivationForm::a32 ? 32 : 256;
   const std::size_t k = round_up(width, form == ActivationForm::a32 ? 64 : 256);
@@ -39,21 +48,23 @@ constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t wi
   return {k, scales, sums, sums + round_up(k / 16 * 2, 64)};
 }
 
-// One weight format on one ISA. Weights are packed in panels of `panel_rows` output rows; one layout serves
-// single-row and many-row multiplication.
+// One weight format on one ISA. Weights are packed in panels of `panel_rows` output rows; one
+// layout serves single-row and many-row multiplication.
 struct LinearKernel {
   const quant::Format* format;
   ActivationForm form;
-  int panel_rows;                        // 16 (AVX-512), 8 (AVX2), 1 (scalar)
+  int panel_rows;                             // 16 (AVX-512), 8 (AVX2), 1 (scalar)
   std::size_t (*panel_bytes)(std::size_t k);  // a multiple of 64
   // Packs `rows` (1 to panel_rows) consecutive file rows; missing rows are zero.
   void (*pack)(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel);
   // The exact dequantized values of one row of a panel, for embeddings. out: [k]
   void (*unpack_row)(const std::byte* panel, int row, std::size_t k, float* out);
-  // out[r * out_stride + p * panel_rows + i] = dot(activations row r, row i of panel p), for r in [0, rows),
-  // p in [0, panels). Records lie `record_stride` bytes apart. scratch: scratch_bytes(k), 64-byte aligned.
-  void (*multiply)(const std::byte* weights, int panels, std::size_t k, const std::byte* activations,
-                   std::size_t record_stride, int rows, float* out, std::size_t out_stride, std::byte* scratch);
+  // out[r * out_stride + p * panel_rows + i] = dot(activations row r, row i of panel p), for r in
+  // [0, rows), p in [0, panels). Records lie `record_stride` bytes apart. scratch:
+  // scratch_bytes(k), 64-byte aligned.
+  void (*multiply)(const std::byte* weights, int panels, std::size_t k,
+                   const std::byte* activations, std::size_t record_stride, int rows, float* out,
+                   std::size_t out_stride, std::byte* scratch);
   std::size_t (*scratch_bytes)(std::size_t k);
 };
 

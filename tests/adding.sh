@@ -32,10 +32,12 @@ awk -v root="$scratch" '
 ' docs/adding.md
 
 . src/build/setup.sh
-export CCACHE_BASEDIR=$scratch CCACHE_NOHASHDIR=1
-cmake -S "$scratch" -B "$scratch/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DTYTO_TESTS=OFF \
+# What is as it was comes from the cache: the same options and relative paths as the release preset's.
+export CCACHE_BASEDIR=$scratch
+cmake -S "$scratch" -B "$scratch/build/adding" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
+  -DCMAKE_COMPILE_WARNING_AS_ERROR=ON -DTYTO_TESTS=OFF \
   -DTYTO_EXAMPLES=OFF -DTYTO_INSTALL=OFF -DTYTO_CUDA=OFF $(cache_options) >/dev/null
-cmake --build "$scratch/build"
+cmake --build "$scratch/build/adding"
 
 cat >"$scratch/check.cpp" <<'EOF'
 #include <algorithm>
@@ -54,7 +56,7 @@ int main() {
              : 1;
 }
 EOF
-g++ -std=c++20 -I"$scratch" -I"$scratch/include" "$scratch/check.cpp" "$scratch/build/libtyto.a" -lfmt -lpthread \
+g++ -std=c++20 -I"$scratch" -I"$scratch/include" "$scratch/check.cpp" "$scratch/build/adding/libtyto.a" -lfmt -lpthread \
   -o "$scratch/check"
 "$scratch/check"
 echo "docs/adding.md works as written"

@@ -1,5 +1,5 @@
-// TYTO_EXPORT marks what the shared library shows; everything else in it is hidden. TYTO_LOCAL hides
-// a class that is declared inside a shown one.
+// TYTO_EXPORT marks what the shared library shows; everything else in it is hidden. TYTO_LOCAL
+// hides a class that is declared inside a shown one.
 #pragma once
 
 #if defined(_WIN32)

@@ -36,7 +36,10 @@ need() {
     >/dev/null || die "apt-get could not install: ${missing[*]}"
 }
 
-# Prints the CMake options that use a compiler cache, where there is one.
+# Prints the CMake options that use a compiler cache, where there is one. Builds in build/<name> share what they compile:
+# seen from there, all paths are the same.
+CCACHE_BASEDIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export CCACHE_BASEDIR CCACHE_NOHASHDIR=1
 cache_options() {
   command -v ccache >/dev/null && printf '%s\n' -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
   return 0

@@ -1,5 +1,5 @@
-// A model file's key-value pairs, typed and checked at each access: a value of another type than asked for is
-// bad_file, and no accessor hands out raw bytes.
+// A model file's key-value pairs, typed and checked at each access: a value of another type than
+// asked for is bad_file, and no accessor hands out raw bytes.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -14,7 +14,8 @@ namespace tyto::file {
 class TextArray {
  public:
   TextArray() = default;
-  TextArray(const char* text, std::span<const std::uint64_t> ends) noexcept : text_(text), ends_(ends) {}
+  TextArray(const char* text, std::span<const std::uint64_t> ends) noexcept
+      : text_(text), ends_(ends) {}
   std::size_t size() const noexcept { return ends_.size(); }
   std::string_view operator[](std::size_t i) const noexcept {
     const std::uint64_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -42,7 +43,8 @@ class Metadata {
   virtual Result<std::span<const float>> numbers(std::string_view key) const = 0;
   virtual Result<std::span<const std::int32_t>> integers(std::string_view key) const = 0;
 
-  // For people: every key in file order, and its value as short text (arrays: type, length, first elements).
+  // For people: every key in file order, and its value as short text (arrays: type, length, first
+  // elements).
   virtual std::size_t size() const noexcept = 0;
   virtual std::string_view key(std::size_t i) const noexcept = 0;
   virtual std::string describe(std::size_t i) const = 0;

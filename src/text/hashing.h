@@ -17,7 +17,8 @@ inline std::uint64_t scramble(std::uint64_t x) noexcept {
 }
 
 struct TextKey {
-  static constexpr std::size_t kWhole = 8;  // of a text up to this long, `last` and the size say everything
+  static constexpr std::size_t kWhole =
+      8;  // of a text up to this long, `last` and the size say everything
   std::uint64_t hash;
   std::uint64_t last;  // made of the last bytes, up to eight
 };
@@ -38,7 +39,9 @@ inline TextKey text_key(std::string_view text, std::uint64_t seed) noexcept {
     std::memcpy(&tail, p + left - 4, 4);
     last = head | std::uint64_t{tail} << 32;
   } else if (left > 0) {
-    const auto byte = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(p[i])}; };
+    const auto byte = [&](std::size_t i) {
+      return std::uint64_t{static_cast<unsigned char>(p[i])};
+    };
     last = byte(0) | byte(left / 2) << 8 | byte(left - 1) << 16;
   }
   return {scramble(scramble(hash ^ last)), last};

@@ -53,7 +53,8 @@ class Merger {
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
-  static constexpr std::size_t kShort = 24;  // symbols; looking at all of them is cheaper than a heap
+  static constexpr std::size_t kShort =
+      24;  // symbols; looking at all of them is cheaper than a heap
 
   static std::uint64_t key(std::uint32_t rank, std::uint32_t i) noexcept {
     return std::uint64_t{rank} << 32 | i;

@@ -6,27 +6,28 @@ here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
 build=$(cd "$1" && pwd)
 . "$source/src/build/setup.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$source/build/consumer
+rm -rf "$work"*
+mkdir -p "$work"
 
 # consume NAME CMAKE_OPTIONS...: configures, builds and runs the stranger.
 consume() {
   local name=$1
   shift
   say "$name"
-  cmake -G Ninja -S "$here" -B "$work/$name" -DCMAKE_BUILD_TYPE=Release --log-level=WARNING --no-warn-unused-cli \
-    $(cache_options) "$@" >/dev/null
-  cmake --build "$work/$name" -- --quiet
-  "$work/$name/stranger"
-  "$work/$name/stranger_no_exceptions"
-  if [ -x "$work/$name/stranger_cuda" ]; then "$work/$name/stranger_cuda"; fi
+  cmake -G Ninja -S "$here" -B "$work-$name" -DCMAKE_BUILD_TYPE=Release -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+    --log-level=WARNING --no-warn-unused-cli $(cache_options) "$@" >/dev/null
+  cmake --build "$work-$name" -- --quiet
+  "$work-$name/stranger"
+  "$work-$name/stranger_no_exceptions"
+  if [ -x "$work-$name/stranger_cuda" ]; then "$work-$name/stranger_cuda"; fi
 }
 # expect_message TEXT CMAKE_OPTIONS...: configuring fails, and says TEXT.
 expect_message() {
   local text=$1 output
   shift
   say "Refused: $text"
-  if output=$(cmake -G Ninja -S "$here" -B "$work/refused" --fresh "$@" 2>&1); then die "was not refused"; fi
+  if output=$(cmake -G Ninja -S "$here" -B "$work-refused" --fresh "$@" 2>&1); then die "was not refused"; fi
   tr -s ' \n' ' ' <<<"$output" | grep -qF "$text" || die "$output"
 }
 
@@ -37,7 +38,7 @@ installed=(-DCONSUMER_USES=package -DCMAKE_PREFIX_PATH="$work/prefix")
 consume package-static "${installed[@]}" -DCONSUMER_COMPONENTS=static
 consume package-shared "${installed[@]}" -DCONSUMER_COMPONENTS=shared -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON
 consume package-default "${installed[@]}" -DBUILD_SHARED_LIBS=ON
-ldd "$work/package-default/stranger" | grep -q libtyto.so || die "BUILD_SHARED_LIBS=ON did not choose the shared library"
+ldd "$work-package-default/stranger" | grep -q libtyto.so || die "BUILD_SHARED_LIBS=ON did not choose the shared library"
 expect_message "tyto has no component 'vulkan': there are static, shared and cuda." "${installed[@]}" \
   -DCONSUMER_COMPONENTS=vulkan
 has_cuda=
@@ -70,5 +71,5 @@ if [ "$has_cuda" ]; then by_pkg_config tyto-cuda "$here/cuda.cpp"; fi
 consume subdirectory -DCONSUMER_USES=subdirectory -DTYTO_SOURCE="$source"
 consume subdirectory-shared -DCONSUMER_USES=subdirectory -DTYTO_SOURCE="$source" -DBUILD_SHARED_LIBS=ON
 consume fetch -DCONSUMER_USES=fetch -DTYTO_SOURCE="$source"
-cmake --install "$work/fetch" --prefix "$work/guest" >/dev/null
+cmake --install "$work-fetch" --prefix "$work/guest" >/dev/null
 [ "$(find "$work/guest" -type f | wc -l)" = 1 ] || die "tyto installs itself with the project that uses it"
