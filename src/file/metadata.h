@@ -38,7 +38,8 @@ class Metadata {
   virtual Result<double> number(std::string_view key) const = 0;
   virtual Result<bool> flag(std::string_view key) const = 0;
   virtual Result<std::string_view> text(std::string_view key) const = 0;
-  // Arrays. numbers: declared f32 or f64; integers: of 32 or 64 bits, whose values fit. Narrower ones are data.
+  // Arrays. numbers: declared f32 or f64; integers: of 32 or 64 bits, whose values fit. Narrower
+  // ones are data.
   virtual Result<TextArray> texts(std::string_view key) const = 0;
   virtual Result<std::span<const float>> numbers(std::string_view key) const = 0;
   virtual Result<std::span<const std::int32_t>> integers(std::string_view key) const = 0;

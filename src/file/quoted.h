@@ -1,5 +1,5 @@
-// Text from a file, made fit for a message: in quotes, not too long, and valid UTF-8. Control characters and what
-// is not UTF-8 are escaped.
+// Text from a file, made fit for a message: in quotes, not too long, and valid UTF-8. Control
+// characters and what is not UTF-8 are escaped.
 #pragma once
 #include <cstddef>
 #include <string>
