@@ -13,7 +13,6 @@
 namespace cli {
 namespace {
 
-constexpr std::size_t kBufferBytes = std::size_t{1} << 30;
 constexpr int kPasses = 8;
 
 std::uint64_t sum(std::span<const std::uint64_t> words) {
@@ -28,9 +27,9 @@ std::uint64_t sum(std::span<const std::uint64_t> words) {
 
 }  // namespace
 
-double read_bandwidth(int threads) {
+double read_bandwidth(int threads, std::uint64_t buffer_bytes) {
   const auto count = static_cast<std::size_t>(threads);
-  const std::size_t words = kBufferBytes / sizeof(std::uint64_t) / count;
+  const std::size_t words = buffer_bytes / sizeof(std::uint64_t) / count;
   std::barrier together(threads + 1);
   std::atomic<std::uint64_t> result{0};  // read, so that no pass is left out
   const auto work = [&](int index) {

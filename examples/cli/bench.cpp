@@ -14,6 +14,7 @@ namespace {
 struct BenchArguments {
   ModelArguments model;
   int prompt = 512, tokens = 64, depth = 0, batch = 1, repetitions = 3;
+  std::uint64_t buffer = std::uint64_t{1} << 30;
 };
 
 struct Figures {
@@ -65,7 +66,7 @@ class Bench {
     }
     figures_.peak_bytes = peak_resident_bytes();
     figures_.bytes_per_step = bytes_per_step();
-    figures_.bandwidth = read_bandwidth(figures_.threads);
+    figures_.bandwidth = read_bandwidth(figures_.threads, arguments_.buffer);
     return figures_;
   }
 
@@ -222,6 +223,10 @@ void add_bench(CLI::App& app, Program& program) {
   command->add_option("-r,--repetitions", arguments->repetitions, "Repetitions")
       ->check(some)
       ->capture_default_str();
+  command
+      ->add_option("--buffer", arguments->buffer,
+                   "What to read for the bandwidth; 1G, if not given")
+      ->transform(CLI::AsSizeValue(false));
   add_json_option(*command, program);
   add_compute_options(*command, arguments->model);
   command->callback([arguments, &program] { bench(*arguments, program); });

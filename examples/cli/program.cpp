@@ -112,7 +112,7 @@ tyto::Model load_model(const ModelArguments& arguments, Program& program) {
 }
 
 tyto::Tokenizer load_tokenizer(const std::string& path) {
-  return tyto::Tokenizer::load(*tyto::file::os_files().open(path).value()).value();
+  return tyto::Tokenizer::load(path).value();
 }
 
 std::string read_text(const std::string* text, const std::string& file) {

@@ -31,6 +31,7 @@ struct EncodeOptions {
 class TYTO_EXPORT Tokenizer {
  public:
   // From a GGUF file; a file without weights will do.
+  static Result<Tokenizer> load(std::string_view utf8_path);
   static Result<Tokenizer> load(const FileSource& source);
 
   // Any bytes are accepted: what is not UTF-8 becomes byte or unknown tokens. More than 2^31-1

@@ -41,6 +41,8 @@ function(tyto_add_library name)
       target_compile_definitions(${library} PUBLIC TYTO_STATIC)
       target_compile_definitions(${name}_objects PRIVATE TYTO_STATIC)
     elseif(kind STREQUAL shared AND CMAKE_EXECUTABLE_FORMAT STREQUAL ELF)
+      # A component finds tyto's library beside its own.
+      set_target_properties(${library} PROPERTIES INSTALL_RPATH "\$ORIGIN")
       # Templates of the standard library have default visibility whatever the flags say; this hides them too.
       target_link_options(${library} PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/src/build/exports.map
                           LINKER:--no-undefined)

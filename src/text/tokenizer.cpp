@@ -13,12 +13,22 @@ std::uint64_t Tokenizer::Impl::memory_bytes() const noexcept {
          encoder->memory_bytes();
 }
 
+static Result<Tokenizer> load_gguf(std::shared_ptr<const FileSource> source,
+                                   std::string_view file_name) {
+  TYTO_TRY(const auto model, file::open_gguf(std::move(source), file_name, nullptr));
+  return text::make_tokenizer(model->metadata(), file_name);
+}
+
+Result<Tokenizer> Tokenizer::load(std::string_view utf8_path) {
+  return guarded([&]() -> Result<Tokenizer> {
+    TYTO_TRY(auto source, file::os_files().open(utf8_path));
+    return load_gguf(std::move(source), utf8_path);
+  });
+}
+
 Result<Tokenizer> Tokenizer::load(const FileSource& source) {
   return guarded([&]() -> Result<Tokenizer> {
-    constexpr std::string_view kName = "tokenizer file";
-    const std::shared_ptr<const FileSource> borrowed(std::shared_ptr<void>(), &source);
-    TYTO_TRY(const auto model, file::open_gguf(borrowed, kName, nullptr));
-    return text::make_tokenizer(model->metadata(), kName);
+    return load_gguf({std::shared_ptr<void>(), &source}, "tokenizer file");  // borrowed
   });
 }
 

@@ -15,7 +15,8 @@ if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache 
 "$conan" remote disable '*'
 "$conan" export examples/packaging/conan/fmt
 printf '%s\n' 'include(default)' '[settings]' 'build_type=Release' 'compiler.cppstd=20' \
-  '[replace_requires]' 'fmt/*: fmt/9.1.0@system' >"$CONAN_HOME/profiles/system-fmt"
+  '[replace_requires]' 'fmt/*: fmt/9.1.0@system' \
+  '[conf]' "tools.cmake.cmake_layout:test_folder=$CONAN_HOME/test" 'tools.cmake.cmaketoolchain:user_presets=' >"$CONAN_HOME/profiles/system-fmt"
 for shared in False True; do
   say "conan create, shared=$shared"
   "$conan" create . -pr:a system-fmt -o "tyto/*:shared=$shared" --build=missing
