@@ -310,7 +310,7 @@ TEST_CASE("A file cut at any byte of its header is refused", "[gguf][bad]") {
   CHECK(wrong_code == 0);
 }
 
-TEST_CASE("Two thousand random changes of a header end in an answer", "[gguf][bad]") {
+TEST_CASE("Two thousand random changes of a header end in an answer", "[gguf][bad][allocations]") {
   GgufWriter writer = tiny_llama();
   for (std::uint32_t seed = 0; seed < 2000; ++seed) {
     if (seed ==
@@ -357,7 +357,8 @@ TEST_CASE("A read that fails while a header is read is an io error", "[gguf][bad
   CHECK(fails > 3);
 }
 
-TEST_CASE("An allocation that fails while a header is read is no_memory", "[gguf][bad]") {
+TEST_CASE("An allocation that fails while a header is read is no_memory",
+          "[gguf][bad][allocations]") {
   const Bytes bytes = tiny_llama().file();
   for (std::int64_t fails = 0;; ++fails) {
     bool happened = false;

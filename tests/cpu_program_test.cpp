@@ -40,7 +40,7 @@ TEST_CASE("The footprint is what is then allocated", "[cpu][program]") {
   }
 }
 
-TEST_CASE("A step allocates nothing", "[cpu][program]") {
+TEST_CASE("A step allocates nothing", "[cpu][program][allocations]") {
   PlanShape shape;
   const auto model = PlanMaker::make(shape);
   Rig rig(backend(), *model, CacheType::bf16, kCapacity);

@@ -69,7 +69,8 @@ TEST_CASE("A read that fails while a model is loaded is an io error", "[model][b
   CHECK(fails > 20);  // the header, and each of 21 tensors
 }
 
-TEST_CASE("An allocation that fails while a model is loaded is no_memory", "[model][bad]") {
+TEST_CASE("An allocation that fails while a model is loaded is no_memory",
+          "[model][bad][allocations]") {
   const ModelOptions options = small_options("cpu");
   const auto source = as_source(tiny_file());
   for (const bool for_ever : {false, true}) {

@@ -410,7 +410,7 @@ TEST_CASE("Log probabilities are of the model's own distribution", "[sampler]") 
   CHECK(sample::choose(*all.impl(), logits, {}, 0).value().top.size() == 1000);
 }
 
-TEST_CASE("Only the first draw allocates", "[sampler]") {
+TEST_CASE("Only the first draw allocates", "[sampler][allocations]") {
   const SamplerOptions many[] = {
       {},
       {.temperature = 0, .top_logprobs = 5},

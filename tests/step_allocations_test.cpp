@@ -13,7 +13,8 @@ const std::vector<TokenId> kPrompt = {1, 100, 200, 50, 7, 299, 31, 64, 128, 12};
 
 }  // namespace
 
-TEST_CASE("Generating, batching and prefilling allocate nothing", "[session][memory]") {
+TEST_CASE("Generating, batching and prefilling allocate nothing",
+          "[session][memory][allocations]") {
   const Model model = load_tiny({.isa = isa_under_test()}).value();
   Session session = model.new_session().value(), other = model.new_session().value();
   Sampler sampler = Sampler::create({.seed = 1}).value(),
