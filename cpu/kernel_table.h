@@ -16,9 +16,8 @@ namespace tyto::cpu {
 //   f32   k floats, zeros up to a multiple of 16
 //   bf16  k values rounded to nearest even, zeros up to a multiple of 32
 //   a32   codes int8 [k'], scales float [k'/32], sums int16 [k'/16]; k' = k up to a multiple of 64,
-//   zero beyond k.
-//         Per 32: scale = absmax / 127, codes rounded to nearest even in [-127, 127]; sums of codes
-//         per 16
+//         zero beyond k. Per 32: scale = absmax / 127, codes rounded to nearest even in
+//         [-127, 127]; sums of codes per 16
 //   a256  the same with one scale per 256 and k' a multiple of 256
 // Each section starts at a multiple of 64 bytes from the start of the record, and records are
 // multiples of 64 bytes.

@@ -7,8 +7,9 @@
 namespace tyto::cpu {
 namespace {
 
-constexpr int kFewRows = 16;    // up to here a task takes all rows
-constexpr int kBandRows = 256;  // whose activations stay in a core's second-level cache
+constexpr int kFewRows = 16;      // up to here a task takes all rows
+constexpr int kPanelsAtOnce = 4;  // of which kernels make the most with few rows
+constexpr int kBandRows = 256;    // whose activations stay in a core's second-level cache
 constexpr int kBandColumns = 64;
 constexpr int kTasksPerWorker = 4;  // so that one who is late is helped out
 
@@ -32,8 +33,8 @@ int Matmul::split(int rows, int workers) noexcept {
   const int wanted = workers * kTasksPerWorker;
   if (rows <= kFewRows) {
     rows_per_task_ = rows;
-    panels_per_task_ =
-        std::min(ceil_div(panels, wanted), static_cast<int>(kTileFloats) / (rows * panel_rows));
+    panels_per_task_ = std::min(ceil_div(ceil_div(panels, wanted), kPanelsAtOnce) * kPanelsAtOnce,
+                                static_cast<int>(kTileFloats) / (rows * panel_rows));
   } else {
     rows_per_task_ = std::min(rows, kBandRows);
     panels_per_task_ = std::max(1, kBandColumns / panel_rows);

@@ -22,8 +22,8 @@ constexpr std::size_t partial_floats(int value_dim) {
 
 // Rows of one sequence attend to the keys of one kv head. The layout of this layer's and head's
 // part of a page, in elements of the cache type:
-//   keys   [key_dim][kPageTokens]  transposed, so that one row of it is 16 keys' values of one
-//   dimension values [kPageTokens][value_dim]
+//   keys    [key_dim][kPageTokens]  transposed: one row is 16 keys' values of one dimension
+//   values  [kPageTokens][value_dim]
 struct AttendArgs {
   const float* q;  // [rows, q_row_stride], from the first query head of this kv head's group on
   std::size_t q_row_stride;

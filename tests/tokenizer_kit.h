@@ -39,14 +39,13 @@ struct GoldenText {
   std::vector<TokenId> ids;
 };
 
-// Reads one line {"text": "...", "ids": [...]}: just the JSON that Python's json.dumps writes for
-// it.
+// Reads one line {"text": "...", "ids": [...]}: just the JSON that Python's json.dumps writes.
 class GoldenLine {
  public:
   explicit GoldenLine(std::string_view line) : line_(line) {}
   GoldenText read() {
     GoldenText golden;
-    at_ = line_.find("\"text\": \"") + 9;
+    at_ = line_.find('"', line_.find(':')) + 1;
     while (line_[at_] != '"') add_character(golden.text);
     at_ = line_.find('[', at_) + 1;
     while (line_[at_] != ']') {

@@ -5,7 +5,7 @@
 //   5 bits  the same, and a vector whose bit t of byte i is the fifth bit of k = 4t + i
 //   6 bits  the same, and two vectors h: bits 2t and 2t + 1 of byte i top k = 16h + 4t + i
 //   8 bits  8 vectors; two's complement where the ISA multiplies signed bytes (kSignedBytes), else
-//   128 is zero
+//           128 is zero
 // Below, a word is one lane: 4 bytes.
 #pragma once
 TYTO_ISA_BEGIN

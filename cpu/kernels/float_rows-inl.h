@@ -1,7 +1,7 @@
 // Linear kernels for float formats: one fma per weight, k ascending.
 //   panel        F32, F16: [k][lane]. BF16: pairs of k in a lane, [k / 2][lane][2], zero beyond k.
 //   activations  f32; or bf16 where the ISA has a dot product of BF16 pairs: acc += pair . pair, as
-//   that defines it
+//                that defines it
 #pragma once
 #include "cpu/kernels/records-inl.h"
 
@@ -106,6 +106,10 @@ struct FloatPanels {
     }
     const std::size_t panel_stride = panel_bytes(k);
     for (std::size_t i = 0; i < vectors(k); ++i) {
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p)
+        prefetch<Load::kBytes>(panels + static_cast<std::size_t>(p) * panel_stride +
+                               i * Load::kBytes);
       if constexpr (kPairs)
         add_pairs(acc, panels + i * Load::kBytes, panel_stride, activations + i * kStepBytes,
                   stride);

@@ -2,13 +2,12 @@
 // in its namespace:
 //   kLanes                      rows of a panel: 32-bit lanes of a vector
 //   Bytes, Ints, Floats         a vector as 4 bytes per lane, one 32-bit number, one float; with
-//   loads, stores,
-//                               arithmetic, shifts and conversions
+//                               loads, stores, arithmetic, shifts and conversions
 //   Dot<kBits>, kSignedBytes    sums of products of weight codes and activation codes
 //   kHasBf16Dot<kVariant>       whether dot_bf16 exists on the machines that a variant is for
 //   kTileRows, kFloatTileRows   activation rows of a tile of two panels, as many as registers hold
 //   kExpandRows                 from so many rows on, quantized weights are expanded to a byte per
-//   code first
+//                               code first
 #pragma once
 #include "cpu/kernels/float_rows-inl.h"
 #include "cpu/kernels/simple_blocks-inl.h"
@@ -18,26 +17,29 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// Few rows read the packed codes; many rows share two expanded panels. The bits are the same either
-// way.
+// Few rows read the packed codes, fewer than four those of four panels at once; many rows share two
+// expanded panels. The bits are the same either way.
 template <class Family>
 struct QuantizedLinear {
-  template <int kRows>
-  static int panel_steps(const std::byte* panel, std::size_t k, Records& a, int rows, float*& out,
-                         std::size_t out_stride) {
+  template <int kPanels, int kRows>
+  static int packed_steps(const std::byte* panels, std::size_t k, Records& a, int rows, float*& out,
+                          std::size_t out_stride) {
     for (; rows >= kRows; rows -= kRows) {
-      Family::template multiply_panel<kRows>(panel, k, a, out, out_stride);
+      Family::template multiply_panels<kPanels, kRows>(panels, k, a, out, out_stride);
       a.first += kRows * a.stride;
       out += kRows * out_stride;
     }
     return rows;
   }
-  static void multiply_packed(const std::byte* panel, std::size_t k, Records a, int rows,
+  template <int kPanels>
+  static void multiply_packed(const std::byte* panels, std::size_t k, Records a, int rows,
                               float* out, std::size_t out_stride) {
-    if constexpr (kLanes == 16) rows = panel_steps<8>(panel, k, a, rows, out, out_stride);
-    rows = panel_steps<4>(panel, k, a, rows, out, out_stride);
-    rows = panel_steps<2>(panel, k, a, rows, out, out_stride);
-    panel_steps<1>(panel, k, a, rows, out, out_stride);
+    if constexpr (kPanels == 1) {
+      if constexpr (kLanes == 16) rows = packed_steps<1, 8>(panels, k, a, rows, out, out_stride);
+      rows = packed_steps<1, 4>(panels, k, a, rows, out, out_stride);
+    }
+    rows = packed_steps<kPanels, 2>(panels, k, a, rows, out, out_stride);
+    packed_steps<kPanels, 1>(panels, k, a, rows, out, out_stride);
   }
 
   template <int kPanels, int kRows>
@@ -65,11 +67,14 @@ struct QuantizedLinear {
     const Records a(activations, record_stride, activation_layout(Family::kForm, k));
     const std::size_t bytes = Family::panel_bytes(k);
     int p = 0;
+    if (rows < 4)
+      for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
+        multiply_packed<4>(weights, k, a, rows, out, out_stride);
     if (rows >= kExpandRows)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
         multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);
     for (; p < panels; ++p, weights += bytes, out += kLanes)
-      multiply_packed(weights, k, a, rows, out, out_stride);
+      multiply_packed<1>(weights, k, a, rows, out, out_stride);
   }
 };
 

@@ -1,12 +1,11 @@
 // Linear kernels for formats of simple blocks: 32 k share a scale d (and a minimum m).
 //   panel        groups, each a header of 4 * kLanes bytes with the 16-bit scales [block][lane],
-//   then the blocks' codes
-//                (codes-inl.h). A group is two blocks, or one whose header holds d [lane] and m
-//                [lane].
+//                then the blocks' codes (codes-inl.h). A group is two blocks, or one whose header
+//                holds d [lane] and m [lane].
 //   activations  a32
-//   per block    acc = fma(float(sum of code * activation - offset * sum of activations), d *
-//   scale, acc), then with a
-//                minimum acc = fma(m, scale * sum of activations, acc)
+//   per block    product = sum of code * activation - offset * sum of activations
+//                acc = fma(float(product), d * scale, acc), then with a minimum
+//                acc = fma(m, scale * sum of activations, acc)
 #pragma once
 #include "cpu/kernels/records-inl.h"
 // then:
@@ -84,26 +83,43 @@ struct SimpleBlocks {
                                 : multiply_pairs(sum_pair, broadcast(halves(-kOffset, -kOffset))));
   }
 
-  // One panel times kRows activation rows, straight from the packed codes.
-  template <int kRows>
-  static void multiply_panel(const std::byte* panel, std::size_t k, const Records& a, float* out,
-                             std::size_t out_stride) {
-    Floats acc[kRows];
+  // kPanels panels times kRows activation rows, straight from the packed codes. Several panels are
+  // as many streams from memory, which reads them faster than one.
+  template <int kPanels, int kRows>
+  static void multiply_panels(const std::byte* panels, std::size_t k, const Records& a, float* out,
+                              std::size_t out_stride) {
+    const std::size_t bytes = panel_bytes(k);
+    Floats acc[kPanels][kRows];
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) acc[r] = broadcast(0.0f);
+    for (int p = 0; p < kPanels; ++p) {
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) acc[p][r] = broadcast(0.0f);
+    }
     for (std::size_t b = 0; b < blocks(k); ++b) {
-      Dot<kBits> dots[kRows];
       TYTO_UNROLL
-      for (int r = 0; r < kRows; ++r) dots[r] = start(a.sum_pair(r, b));
-      add_products<8>(dots, codes(panel, b), a.first + b * 32, a.stride);
-      const Floats d = load_halves(scales(panel, b));
-      const Floats m = kMinimum ? load_halves(scales(panel, b) + kHalves) : d;
-      TYTO_UNROLL
-      for (int r = 0; r < kRows; ++r)
-        acc[r] = accumulate(acc[r], dots[r].sum(), d, m, a.sum_pair(r, b), a.scale(r, b));
+      for (int p = 0; p < kPanels; ++p)
+        add_block(acc[p], panels + static_cast<std::size_t>(p) * bytes, b, a);
     }
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) store(acc[r], out + static_cast<std::size_t>(r) * out_stride);
+    for (int r = 0; r < kRows; ++r) {
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p)
+        store(acc[p][r], out + static_cast<std::size_t>(r) * out_stride + p * kLanes);
+    }
+  }
+  template <int kRows>
+  TYTO_INLINE static void add_block(Floats (&acc)[kRows], const std::byte* panel, std::size_t b,
+                                    const Records& a) {
+    prefetch<kGroupBytes / kGroupBlocks>(codes(panel, b));
+    Dot<kBits> dots[kRows];
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) dots[r] = start(a.sum_pair(r, b));
+    add_products<8>(dots, codes(panel, b), a.first + b * 32, a.stride);
+    const Floats d = load_halves(scales(panel, b));
+    const Floats m = kMinimum ? load_halves(scales(panel, b) + kHalves) : d;
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r)
+      acc[r] = accumulate(acc[r], dots[r].sum(), d, m, a.sum_pair(r, b), a.scale(r, b));
   }
 
   // Many rows: kPanels panels are expanded to a byte per code and f32 scales in scratch. Per block:

@@ -1,18 +1,15 @@
 // Linear kernels for formats of super-blocks: 256 k share a scale d, and sub-blocks have integer
 // scales (and minimums).
 //   panel        groups of 256 k, each a header and the codes of 8 units of 32 k (codes-inl.h).
-//   Header:
-//                with minimums    d [lane], dmin [lane]: 16 bits each; the file's 12 bytes of 6-bit
-//                scales and
-//                                 minimums, words [3][lane]
-//                without          d [lane]: 16 bits, as many bytes unused; scales of 16 k: int8
-//                [16][lane]
+//                The header with minimums: d [lane], dmin [lane], 16 bits each; then the file's 12
+//                bytes of 6-bit scales and minimums, words [3][lane]. Without: d [lane], 16 bits,
+//                and as many bytes unused; then the scales of 16 k, int8 [16][lane].
 //   activations  a256
-//   per group    acc = fma(float(sum over sub-blocks of sub-scale * (product - offset * sum of
-//   activations)),
-//                d * scale, acc), then with minimums
-//                acc = fma(-float(sum over sub-blocks of minimum * sum of activations), dmin *
-//                scale, acc)
+//   per group    product = sum over sub-blocks of
+//                          sub-scale * (sum of code * activation - offset * sum of activations)
+//                acc = fma(float(product), d * scale, acc), then with minimums
+//                least = sum over sub-blocks of minimum * sum of activations
+//                acc = fma(-float(least), dmin * scale, acc)
 #pragma once
 #include "cpu/kernels/records-inl.h"
 // then:
@@ -157,30 +154,48 @@ struct SuperBlocks {
     }
   }
 
-  // One panel times kRows activation rows, straight from the packed codes.
-  template <int kRows>
-  static void multiply_panel(const std::byte* panel, std::size_t k, const Records& a, float* out,
-                             std::size_t out_stride) {
-    Floats acc[kRows];
+  // kPanels panels times kRows activation rows, straight from the packed codes. Several panels are
+  // as many streams from memory, which reads them faster than one.
+  template <int kPanels, int kRows>
+  static void multiply_panels(const std::byte* panels, std::size_t k, const Records& a, float* out,
+                              std::size_t out_stride) {
+    const std::size_t bytes = panel_bytes(k);
+    Floats acc[kPanels][kRows];
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) acc[r] = broadcast(0.0f);
+    for (int p = 0; p < kPanels; ++p) {
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r) acc[p][r] = broadcast(0.0f);
+    }
     for (std::size_t g = 0; g < k / 256; ++g) {
-      const std::byte* group = panel + g * kGroupBytes;
-      alignas(64) std::byte scales[kSubBlocks * kVector], minimums[kMinimum ? 8 * kVector : 1];
-      spread(group, scales, minimums, kVector);
-      Ints totals[kRows];
       TYTO_UNROLL
-      for (int r = 0; r < kRows; ++r) totals[r] = broadcast(0);
-      for (std::size_t u = 0; u < 8; ++u)
-        add_sub_block<0>(totals, group + kHeader + u * Codes<kBits>::kBytes,
-                         scales + u * kPerUnit * kVector, a, g * 8 + u);
-      const Floats d = load_halves(group), dmin = load_halves(group + kHalves);
-      TYTO_UNROLL
-      for (int r = 0; r < kRows; ++r)
-        acc[r] = accumulate(acc[r], totals[r], d, dmin, minimums, kVector, a, r, g);
+      for (int p = 0; p < kPanels; ++p)
+        add_group(acc[p], panels + static_cast<std::size_t>(p) * bytes + g * kGroupBytes, g, a);
     }
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) store(acc[r], out + static_cast<std::size_t>(r) * out_stride);
+    for (int r = 0; r < kRows; ++r) {
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p)
+        store(acc[p][r], out + static_cast<std::size_t>(r) * out_stride + p * kLanes);
+    }
+  }
+  template <int kRows>
+  TYTO_INLINE static void add_group(Floats (&acc)[kRows], const std::byte* group, std::size_t g,
+                                    const Records& a) {
+    alignas(64) std::byte scales[kSubBlocks * kVector], minimums[kMinimum ? 8 * kVector : 1];
+    spread(group, scales, minimums, kVector);
+    prefetch<kHeader>(group);
+    Ints totals[kRows];
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) totals[r] = broadcast(0);
+    for (std::size_t u = 0; u < 8; ++u) {
+      const std::byte* codes = group + kHeader + u * Codes<kBits>::kBytes;
+      prefetch<Codes<kBits>::kBytes>(codes);
+      add_sub_block<0>(totals, codes, scales + u * kPerUnit * kVector, a, g * 8 + u);
+    }
+    const Floats d = load_halves(group), dmin = load_halves(group + kHalves);
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r)
+      acc[r] = accumulate(acc[r], totals[r], d, dmin, minimums, kVector, a, r, g);
   }
 
   // Many rows: kPanels panels expanded to a byte per code. Per group, vectors [..][kPanels][lane]:
