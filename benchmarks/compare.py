@@ -116,7 +116,7 @@ def main():
     results = {model: {name: merge(found) for name, found in by_name.items()} for model, by_name in runs.items()}
     table(results, peers)
     if args.json:
-        machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+        machine = {"processor": processor(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
         setting = {"prompt": args.prompt, "tokens": args.tokens, "threads": args.threads, "rounds": args.rounds}
         report = {"schema": "tyto.compare.v1", "machine": machine, "setting": setting, "results": results}
         args.json.write_text(json.dumps(report, indent=1) + "\n")
