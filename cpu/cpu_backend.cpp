@@ -37,6 +37,7 @@ class CpuBackend final : public Backend {
     Footprint out;
     out.weights = lowered.weight_bytes;
     out.workspace = workspace.bytes;
+    out.loading = pack_buffer_bytes(lowered, workers());
     for (const CacheSpec& spec : plan.caches)
       out.page.push_back(static_cast<std::uint64_t>(spec.layers) *
                          static_cast<unsigned>(spec.kv_heads) * part_bytes(spec, type));

@@ -1,5 +1,5 @@
-// What one instruction set (ISA) offers: a table of functions, chosen once when a program is
-// compiled. Every table computes the same definitions; a row's result depends on that row alone
+// What one instruction set (ISA) offers: a table of functions, chosen once when a backend is made.
+// Every table computes the same definitions; a row's result depends on that row alone
 // (docs/architecture.md, "Same bits").
 #pragma once
 #include <cstddef>

@@ -130,7 +130,26 @@ class Round {
   Error error_;
 };
 
+// Panels of a matrix that are read at once: about a megabyte.
+std::size_t file_panel_bytes(const Matrix& m) {
+  return row_bytes(*m.kernel->format, m.k) * static_cast<std::size_t>(m.kernel->panel_rows);
+}
+int piece_panels(const Matrix& m) {
+  return static_cast<int>(std::max<std::size_t>(1, kPieceBytes / file_panel_bytes(m)));
+}
+std::size_t largest_piece(const Lowered& lowered) {
+  std::size_t largest = 0;
+  for (const Matrix& m : lowered.matrices)
+    largest = std::max(largest, file_panel_bytes(m) *
+                                    static_cast<std::size_t>(std::min(piece_panels(m), m.panels)));
+  return largest;
+}
+
 }  // namespace
+
+std::uint64_t pack_buffer_bytes(const Lowered& lowered, int workers) {
+  return largest_piece(lowered) * static_cast<unsigned>(workers);
+}
 
 Result<> pack_weights(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
                       const PackOptions& options, Team& team, std::byte* block) {
@@ -138,16 +157,12 @@ Result<> pack_weights(const Plan& plan, const Lowered& lowered, const file::Tens
   for (const Vector& v : lowered.vectors) TYTO_TRY(load_vector(plan, v, reader, block));
 
   std::vector<Piece> pieces;
-  std::size_t largest = 0;
   for (std::size_t i = 0; i < lowered.matrices.size(); ++i) {
-    const Matrix& m = lowered.matrices[i];
-    const std::size_t panel =
-        row_bytes(*m.kernel->format, m.k) * static_cast<std::size_t>(m.kernel->panel_rows);
-    const int step = static_cast<int>(std::max<std::size_t>(1, kPieceBytes / panel));
-    for (int p = 0; p < m.panels; p += step)
-      pieces.push_back({static_cast<int>(i), p, std::min(step, m.panels - p)});
-    largest = std::max(largest, panel * static_cast<std::size_t>(std::min(step, m.panels)));
+    const int panels = lowered.matrices[i].panels, step = piece_panels(lowered.matrices[i]);
+    for (int p = 0; p < panels; p += step)
+      pieces.push_back({static_cast<int>(i), p, std::min(step, panels - p)});
   }
+  const std::size_t largest = largest_piece(lowered);
   std::vector<std::unique_ptr<std::byte[]>> buffers(static_cast<std::size_t>(team.workers()));
   for (auto& buffer : buffers) buffer = std::make_unique_for_overwrite<std::byte[]>(largest);
 

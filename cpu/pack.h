@@ -10,4 +10,7 @@ namespace tyto::cpu {
 Result<> pack_weights(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
                       const PackOptions& options, Team& team, std::byte* block);
 
+// What that holds for a while, besides the block.
+std::uint64_t pack_buffer_bytes(const Lowered& lowered, int workers);
+
 }  // namespace tyto::cpu

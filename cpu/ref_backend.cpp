@@ -24,6 +24,8 @@ std::vector<bool> used_tensors(const Plan& plan, Slice slice) {
   return used;
 }
 
+constexpr std::size_t kPieceBytes = 1 << 16;
+
 // Reads and dequantizes one tensor in pieces of a few rows.
 Result<> load_tensor(const file::TensorSource& source, const Tensor& tensor, bool check,
                      float* out) {
@@ -35,7 +37,6 @@ Result<> load_tensor(const file::TensorSource& source, const Tensor& tensor, boo
   if (!info || !info->format)
     return fail(ErrorCode::internal, "tensor {} left the file", tensor.name);
   const quant::Format& format = *info->format;
-  constexpr std::size_t kPieceBytes = 1 << 16;
   const std::size_t piece = std::max<std::size_t>(1, kPieceBytes / format.block_bytes);
   const std::size_t blocks = elements(tensor) / format.block_values;
   std::vector<std::byte> buffer(std::min(piece, blocks) * format.block_bytes);
@@ -60,6 +61,7 @@ class RefBackend : public Backend {
   Result<Footprint> footprint(const Plan& plan, Slice slice, CacheType,
                               const Capacity& capacity) const override {
     Footprint footprint;
+    footprint.loading = kPieceBytes;
     const std::vector<bool> used = used_tensors(plan, slice);
     for (std::size_t i = 0; i < used.size(); ++i)
       if (used[i]) footprint.weights += elements(plan.tensors[i]) * sizeof(float);
@@ -115,6 +117,7 @@ class RefBackend : public Backend {
 
 // Rounds to nearest even on the 16 bits that BF16 keeps.
 float round_to_bf16(float value) {
+  if (std::isnan(value)) return value;
   std::uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   bits += 0x7FFF + ((bits >> 16) & 1);

@@ -2,6 +2,7 @@
 // 1e-15 up to |x| = 10^6, growing to 1e-6 at 10^9.
 // Constants and polynomials: fdlibm (Sun Microsystems, 1993), e_rem_pio2.c, k_sin.c, k_cos.c.
 #pragma once
+#include <limits>
 
 namespace tyto::cpu {
 
@@ -32,6 +33,9 @@ inline SinCos sin_cos(double x) noexcept {
                 z * (2.48015872894767294178e-05 +
                      z * (-2.75573143513906633035e-07 +
                           z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11)))));
+  // Only a file's absurd frequencies turn so often: not a number, which sampling reports.
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  if (!(n > -0x1p62 && n < 0x1p62)) return {kNone, kNone};
   switch (static_cast<long long>(n) & 3) {
     case 0:
       return {s, c};

@@ -141,8 +141,11 @@ class CudaBackend : public Backend {
                               const Capacity& capacity) const override {
     TYTO_TRY(served_block(plan, slice));
     const Sizes sizes(plan, capacity);
-    return Footprint{sizes.norm + sizes.weights, 2 * sizes.stream + sizes.logits,
-                     std::vector<std::uint64_t>(plan.caches.size())};
+    Footprint footprint;
+    footprint.weights = sizes.norm + sizes.weights;
+    footprint.workspace = 2 * sizes.stream + sizes.logits;
+    footprint.page.resize(plan.caches.size());
+    return footprint;
   }
 
   Result<std::unique_ptr<Weights>> pack(const Plan& plan, Slice slice,

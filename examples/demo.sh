@@ -6,10 +6,12 @@ cd "$(dirname "$0")/.."
 . src/build/setup.sh
 
 need "${build_packages[@]}"
-if ! ninja -C build/release -n tyto_program 2>/dev/null | grep -q 'no work to do'; then
-  say "Building the tyto program (build/release/examples/tyto)"
+if [ ! -x build/release/examples/tyto ]; then
+  say "Building the tyto program (build/release/examples/tyto)" >&2
   cmake --preset release -Wno-dev --log-level=WARNING $(cache_options) >/dev/null
-  cmake --build --preset release --target tyto_program
+  cmake --build --preset release --target tyto_program >&2
+else
+  cmake --build --preset release --target tyto_program -- --quiet >&2
 fi
 if [ $# -gt 0 ]; then
   build/release/examples/tyto run "$@"

@@ -92,6 +92,7 @@ class Program {
 
 struct Footprint {
   std::uint64_t weights = 0, workspace = 0;
+  std::uint64_t loading = 0;        // what pack() holds for a while besides the weights
   std::vector<std::uint64_t> page;  // bytes of one page, per Plan::caches
 };
 

@@ -65,9 +65,14 @@ Result<bool> Engine::run(std::span<const Request> requests, Clock::time_point un
 }
 
 Result<> Engine::make_pages(std::span<const Request> requests) {
-  for (const Request& request : requests) {
-    SequenceState& state = *request.state;
-    TYTO_TRY(pages_.make_writable(state.pages, state.computed, state.computed + request.rows));
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    SequenceState& state = *requests[i].state;
+    auto made =
+        pages_.make_writable(state.pages, state.computed, state.computed + requests[i].rows);
+    if (made) continue;
+    for (const Request& earlier : requests.first(i))  // keep no page that they will not use
+      TYTO_TRY(pages_.shrink(earlier.state->pages, earlier.state->computed));
+    return made;
   }
   return {};
 }
@@ -146,12 +151,13 @@ Result<> Engine::truncate(SequenceState& state, std::size_t length) {
   return {};
 }
 
-Result<> Engine::recompute_last(SequenceState& state) {
-  const Turn turn(*this);
-  if (take_arrived(state) || state.computed == 0) return {};
+Result<bool> Engine::recompute_last(SequenceState& state, Clock::time_point until) {
+  const Turn turn(*this, until);
+  if (!turn) return false;
+  if (take_arrived(state) || state.computed == 0) return true;
   TYTO_TRY(pages_.shrink(state.pages, --state.computed));
   state.has_logits = false;
-  return {};
+  return true;
 }
 
 Result<> Engine::fork(SequenceState& from, SequenceState& to) {

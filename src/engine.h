@@ -53,7 +53,8 @@ class Engine {
 
   // These drop the step under way if `state` takes part in it.
   Result<> truncate(SequenceState& state, std::size_t length);
-  Result<> recompute_last(SequenceState& state);  // queues the last token again, for its logits
+  // Queues the last token again, for its logits. False: `until` passed first.
+  Result<bool> recompute_last(SequenceState& state, Clock::time_point until);
   Result<> fork(SequenceState& from, SequenceState& to);
   void release(SequenceState& state) noexcept;
 

@@ -18,8 +18,10 @@ class Run {
     for (;;) {
       if (s_.generation.produced >= options_.max_tokens) return end(Stop::max_tokens);
       const auto computed = s_.compute_logits(deadline);
-      if (!computed && computed.error().code() == ErrorCode::cancelled)
+      if (!computed && computed.error().code() == ErrorCode::cancelled) {
+        bring(s_.generation.matcher.flush());  // what begins a character stays with the session
         return s_.stopped = Stop::cancelled;
+      }
       if (!computed) return computed.error();
       if (!*computed) {
         s_.generation.open = true;
@@ -42,8 +44,11 @@ class Run {
     std::string rest;
     if (s_.decoder) rest = s_.generation.matcher.feed(s_.decoder->flush());
     rest += s_.generation.matcher.flush();
-    if (!rest.empty() && on_token_) on_token_(Token{-1, rest, {}, 0, {}});
+    bring(rest);
     return why;
+  }
+  void bring(std::string_view text) {
+    if (!text.empty() && on_token_) on_token_(Token{-1, text, {}, 0, {}});
   }
 
   Session::Impl& s_;

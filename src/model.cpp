@@ -5,6 +5,7 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/ref_backend.h"
 #include "src/arch/arch.h"
+#include "src/base/checked.h"
 #include "src/base/error.h"
 #include "src/file/tensor_source.h"
 #include "src/model_impl.h"
@@ -15,7 +16,6 @@ inline namespace v1 {
 namespace {
 
 constexpr int kScoredRows = 16;  // rows whose logits a step of Session::score may ask for
-constexpr std::uint64_t kLoadBuffers = 8 << 20;  // what packing holds at once, at most
 
 // Everything known before the first weight is read.
 struct Prepared {
@@ -67,12 +67,16 @@ Result<> plan_memory(Prepared& p, CacheType cache_type) {
   device.name = p.backend->name();
   device.weights = footprint.weights;
   device.workspace = footprint.workspace;
+  Checked cache(0);
   for (std::size_t c = 0; c < footprint.page.size(); ++c)
-    device.cache += footprint.page[c] * p.pages[c];
+    cache = cache + Checked(footprint.page[c]) * Checked(static_cast<std::uint64_t>(p.pages[c]));
+  if (!cache.get()) return fail(ErrorCode::no_memory, "cache: more than the address space");
+  device.cache = *cache.get();
   p.memory.host_tables =
       plan_bytes(p.plan) + (p.tokenizer.impl() ? p.tokenizer.impl()->memory_bytes() : 0);
   p.memory.host_peak_during_load = device.weights + device.cache + device.workspace +
-                                   p.memory.host_tables + p.file->header_bytes() + kLoadBuffers;
+                                   p.memory.host_tables + p.file->header_bytes() +
+                                   footprint.loading;
   p.memory.devices.push_back(std::move(device));
   return {};
 }
@@ -127,11 +131,20 @@ std::string parameter_count(const Plan& plan) {
   return fmt::format("{:.0f}K", values * 1e-3);
 }
 
+// A backend knows tensors, not files.
+Error named(const Error& error, std::string_view file) {
+  if (error.code() != ErrorCode::bad_file && error.code() != ErrorCode::unsupported) return error;
+  if (error.message().starts_with(file)) return error;
+  return fail(error.code(), "{}: {}", file, error.message());
+}
+
 Result<Model> finish_load(Prepared p, const ModelOptions& options) {
   auto impl = std::make_shared<Model::Impl>();
   const auto begin = Clock::now();
-  TYTO_TRY(impl->weights,
-           p.backend->pack(p.plan, p.slice, *p.file, {options.check_weights, options.progress}));
+  auto weights =
+      p.backend->pack(p.plan, p.slice, *p.file, {options.check_weights, options.progress});
+  if (!weights) return named(weights.error(), p.file->name());
+  impl->weights = std::move(*weights);
   p.runtime->impl().trace("load", begin, impl->weights->bytes());
   TYTO_TRY(impl->cache, p.backend->new_cache(p.plan, p.slice, options.cache_type, p.pages));
   TYTO_TRY(impl->program,

@@ -67,7 +67,8 @@ Result<std::unique_ptr<Team>> new_team(const RuntimeOptions& options) {
                 options.spin.count());
   if (options.host.executor) return new_executor_team(options.host.executor);
   const int cores = usable_cores();
-  const int threads = options.threads == 0 ? cores : std::min(options.threads, cores);
+  const int threads =
+      options.threads == 0 ? std::min(cores, kMostThreads) : std::min(options.threads, cores);
   return new_pool(threads, options.pin, options.spin);
 }
 

@@ -33,7 +33,10 @@ Result<bool> Session::Impl::compute_logits(Clock::time_point until) {
   if (state.tokens.empty())
     return Error(ErrorCode::bad_argument,
                  "the session holds no tokens: append a prompt, or the begin token, first");
-  if (state.queued() == 0 && !state.has_logits) TYTO_TRY(engine().recompute_last(state));
+  if (state.queued() == 0 && !state.has_logits) {
+    TYTO_TRY(const bool queued, engine().recompute_last(state, until));
+    if (!queued) return false;
+  }
   return compute(until);
 }
 
@@ -176,8 +179,13 @@ Result<> Session::score(std::span<const TokenId> tokens,
       }
       std::copy_n(all.end() - vocab, vocab, s.state.logits.begin());
       s.state.has_logits = true;
-      for (std::size_t row = 0; row < rows && more; ++row)
-        more = !on_logits || on_logits(first + row, all.subspan(row * vocab, vocab));
+      try {
+        for (std::size_t row = 0; row < rows && more; ++row)
+          more = !on_logits || on_logits(first + row, all.subspan(row * vocab, vocab));
+      } catch (...) {  // as if it had answered false
+        TYTO_TRY(s.engine().truncate(s.state, s.state.computed));
+        throw;
+      }
     }
     // Tokens that were not reached do not stay queued; after a failure none of the new ones stay.
     const bool keep = result || result.error().code() == ErrorCode::cancelled;
@@ -221,6 +229,7 @@ Result<Session> Session::fork() const {
     twin->prepare();
     TYTO_TRY(s.engine().fork(s.state, twin->state));
     twin->sequence_changed();
+    if (s.decoder) twin->decoder.emplace(*s.decoder);  // perhaps inside a character
     return Session(std::move(twin));
   });
 }

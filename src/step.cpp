@@ -28,11 +28,12 @@ class Batch {
       if (session(i).model != session(0).model)
         return fail(ErrorCode::bad_argument, "item {} of the batch is a session of another model",
                     i);
-      if (session(i).state.tokens.empty())
-        return fail(ErrorCode::bad_argument, "the session of item {} holds no tokens", i);
       if (session(i).inside.exchange(true))
         return fail(ErrorCode::busy, "another thread is using the session of item {}", i);
     }
+    for (std::size_t i = 0; i < items_.size(); ++i)
+      if (session(i).state.tokens.empty())
+        return fail(ErrorCode::bad_argument, "the session of item {} holds no tokens", i);
     return {};
   }
 
@@ -53,8 +54,10 @@ Result<bool> compute(const Batch& batch, std::span<BatchItem> items, Clock::time
     Session::Impl& s = batch.session(i);
     if (s.cancelled())
       return Error(ErrorCode::cancelled, "the step was cancelled by a session's Cancel object");
-    if (items[i].sampler && s.state.queued() == 0 && !s.state.has_logits)
-      TYTO_TRY(engine.recompute_last(s.state));
+    if (items[i].sampler && s.state.queued() == 0 && !s.state.has_logits) {
+      TYTO_TRY(const bool queued, engine.recompute_last(s.state, until));
+      if (!queued) return false;
+    }
     if (s.state.queued() == 0) continue;
     requests.push_back({&s.state, 1, {}});
     --left;

@@ -2,7 +2,7 @@
 # Follows docs/adding.md to the letter in a scratch copy, builds it, and looks for what was added.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scratch=${1:-$(mktemp -d)}
+scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 git ls-files -z -- CMakeLists.txt include src cpu cuda | tar --null -T - -cf - | tar -C "$scratch" -xf -

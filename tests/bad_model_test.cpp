@@ -122,7 +122,7 @@ TEST_CASE("The model that all bad ones are made of is good", "[model][bad]") {
 
 TEST_CASE("Architectures that are not known are named", "[model][bad]") {
   check_all({
-      with_key("no known family", "\"owl\"", "general.architecture", "owl", kUnsupported),
+      with_key("no known family", "'owl'", "general.architecture", "owl", kUnsupported),
       with_key("an architecture that is a number", "general.architecture", "general.architecture",
                7u),
       {"no architecture", kBad, "general.architecture",

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/catch.h"
+#include "tests/runtime_of.h"
 #include "tyto/tyto.h"
 
 namespace tyto::test {
@@ -24,7 +25,7 @@ struct Device {
     options.isa = isa;
     options.cache_type = cache;
     options.cache_tokens = 1024;
-    options.runtime = Runtime::create({.threads = threads}).value();
+    options.runtime = runtime_of(threads);
     return options;
   }
 };

@@ -14,6 +14,7 @@
 #include "src/file/tensor_source.h"
 #include "src/quant/blocks.h"
 #include "src/runtime.h"
+#include "tests/runtime_of.h"
 
 namespace tyto::test {
 
@@ -287,13 +288,6 @@ inline std::vector<int> random_tokens(int count, int vocab) {
   for (int i = 0; i < count; ++i)
     tokens.push_back(static_cast<int>(random() % static_cast<unsigned>(vocab)));
   return tokens;
-}
-
-// A runtime with exactly so many workers, also more than there are cores.
-inline std::shared_ptr<Runtime> runtime_of(int threads) {
-  auto runtime = Runtime::create().value();
-  runtime->impl().team = new_pool(threads, true, std::chrono::microseconds(20)).value();
-  return runtime;
 }
 
 }  // namespace tyto::test

@@ -40,8 +40,12 @@ class Bench {
     constexpr int kPage = 16;
     const int own = arguments.depth + std::max(arguments.prompt, arguments.tokens) + 1;
     const int rounded = (own + kPage - 1) / kPage * kPage;
+    const std::int64_t cached = std::int64_t{rounded} * arguments.batch;
+    if (cached > 1 << 30)
+      fail(tyto::ErrorCode::bad_argument,
+           "a cache of " + std::to_string(cached) + " tokens; at most 2^30 can be asked for");
     tyto::ModelOptions options =
-        model_options(arguments.model, program, rounded * arguments.batch, arguments.batch);
+        model_options(arguments.model, program, static_cast<int>(cached), arguments.batch);
     figures_.threads = options.runtime->threads();
     const auto begin = tyto::Clock::now();
     model_ = load_model(arguments.model, options);

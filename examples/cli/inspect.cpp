@@ -6,6 +6,7 @@
 #include <map>
 
 #include "examples/cli/program.h"
+#include "src/file/quoted.h"
 #include "src/file/tensor_source.h"
 
 namespace cli {
@@ -46,20 +47,26 @@ Totals totals_of(const ModelFile& file) {
   return totals;
 }
 
+// A name as the file writes it, unless that would steer a terminal.
+std::string shown(std::string_view name) {
+  std::string quoted = tyto::file::quoted(name, name.size());
+  return quoted.size() == name.size() + 2 ? std::string(name) : quoted;
+}
+
 void print_file(const ModelFile& file) {
   std::string out = fmt::format("fingerprint {}\n\nmetadata\n", file.fingerprint());
   const tyto::file::Metadata& metadata = file.metadata();
   std::size_t width = 0;
   for (std::size_t i = 0; i < metadata.size(); ++i) width = std::max(width, metadata.key(i).size());
   for (std::size_t i = 0; i < metadata.size(); ++i)
-    out += fmt::format("  {:{}}  {}\n", metadata.key(i), width, metadata.describe(i));
+    out += fmt::format("  {:{}}  {}\n", shown(metadata.key(i)), width, metadata.describe(i));
 
   const Totals totals = totals_of(file);
   out += fmt::format("\ntensors: {}, {}", file.tensors().size(), size_text(totals.bytes));
   for (const auto& [type, count] : totals.types) out += fmt::format(", {} {}", count, type);
   out += "\n";
   for (const TensorInfo& tensor : file.tensors())
-    out += fmt::format("  {:28}  {:5}  {:16}  {}\n", tensor.name, tensor.type_name,
+    out += fmt::format("  {:28}  {:5}  {:16}  {}\n", shown(tensor.name), tensor.type_name,
                        shape_text(tensor), size_text(tensor.bytes));
   write_out(out);
 }

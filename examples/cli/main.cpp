@@ -3,6 +3,8 @@
 
 #include <cstring>
 #include <new>
+#include <string>
+#include <system_error>
 
 #include "examples/cli/program.h"
 
@@ -52,6 +54,9 @@ int main(int argc, char** argv) {
     } catch (const std::bad_alloc&) {
       return report(tyto::Error(tyto::ErrorCode::no_memory), program);
     }
+  } catch (const std::system_error& error) {  // of a thread or a file of the program's own
+    cli::say(std::string("tyto: ") + error.what());
+    return cli::kTemporary;
   } catch (const cli::OutputError& error) {
     cli::say("tyto: " + error.path + ": " + std::strerror(error.error_number));
     return cli::kTemporary;

@@ -76,9 +76,11 @@ Outcome generate(tyto::Session& session, tyto::Sampler& sampler, const RunArgume
 
   begin = tyto::Clock::now();
   const auto keep = [&](const tyto::Token& token) {
-    ++out.generated_tokens;
     out.text += token.text;
-    out.tokens.raw(JsonObject().integer("id", token.id).number("logprob", token.logprob).done());
+    if (token.id >= 0) {  // else it only brings text that was held back
+      ++out.generated_tokens;
+      out.tokens.raw(JsonObject().integer("id", token.id).number("logprob", token.logprob).done());
+    }
     if (stream) write_out(token.text);
     return true;
   };

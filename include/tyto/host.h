@@ -1,6 +1,6 @@
 // What the host program may supply: threads, files, memory, a log and a trace. All of it is
-// optional. Every object handed in here is shared, and outlives what uses it. Unless said otherwise
-// its methods are called from several threads at once.
+// optional. Every object handed in here is shared, and is kept alive by what uses it. Unless said
+// otherwise its methods are called from several threads at once.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -63,8 +63,8 @@ class TYTO_EXPORT LogSink {
   virtual void write(LogLevel level, std::string_view line) noexcept = 0;
 };
 
-// Spans of time: load, pack, compile, each step, sample. `bytes` is what the span read or wrote, 0
-// if not counted.
+// Spans of time. There is one so far: "load", reading and packing a model's weights. `bytes` is
+// what the span read or wrote, 0 if not counted.
 class TYTO_EXPORT TraceSink {
  public:
   virtual ~TraceSink() = default;
@@ -90,7 +90,7 @@ struct RuntimeOptions {
 };
 
 // One thread pool and one memory budget for many models. Without one, each model makes its own.
-// Immutable and shareable; threads start with the first step that needs them.
+// Immutable and shareable; threads start with the first model that is loaded.
 class TYTO_EXPORT Runtime {
  public:
   static Result<std::shared_ptr<Runtime>> create(const RuntimeOptions& options = {});

@@ -53,8 +53,11 @@ struct MemoryPlan {
 };
 
 struct SessionOptions {
-  int context = 4096;  // tokens; clamped to the model's own, Session::capacity tells
-  // Read by every computing call, between chunks and steps; must outlive the session.
+  // Tokens; clamped to the model's own and to its cache, Session::capacity tells. A fork has the
+  // same.
+  int context = 4096;
+  // Read by every computing call, between chunks and steps; must outlive the session
+  // and its forks.
   const Cancel* cancel = nullptr;
 };
 

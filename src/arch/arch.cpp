@@ -1,6 +1,7 @@
 #include "src/arch/arch.h"
 
 #include "src/base/error.h"
+#include "src/file/quoted.h"
 
 namespace tyto::arch {
 
@@ -12,8 +13,8 @@ Result<Plan> lower(const file::ModelFile& file) {
     known += known.empty() ? "" : ", ";
     known += family->name;
   }
-  return fail(ErrorCode::unsupported, "{}: architecture \"{}\" is not supported; known are {}",
-              file.name(), name, known);
+  return fail(ErrorCode::unsupported, "{}: architecture {} is not supported; known are {}",
+              file.name(), file::quoted(name), known);
 }
 
 }  // namespace tyto::arch

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "src/base/error.h"
+#include "src/file/quoted.h"
 
 namespace tyto::arch {
 namespace {
@@ -121,9 +122,8 @@ Rope PlanBuilder::rope(const Dims& d, bool interleaved) {
   if (*type == "linear") {
     rope.scale = 1.0f / number("rope.scaling.factor", 1e-6, 1e6);
   } else if (*type != "none") {
-    reject(fail(ErrorCode::unsupported,
-                "{}: rope scaling \"{}\"; linear and Llama 3's are supported", file_.name(),
-                *type));
+    reject(fail(ErrorCode::unsupported, "{}: rope scaling {}; linear and Llama 3's are supported",
+                file_.name(), file::quoted(*type)));
   }
   rope.factors = optional_tensor("rope_freqs.weight", {rope.dims / 2});
   return rope;

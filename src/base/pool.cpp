@@ -20,8 +20,6 @@
 namespace tyto {
 namespace {
 
-constexpr int kMostThreads = 1024;
-
 void relax() noexcept {
 #if defined(__x86_64__) || defined(_M_X64)
   _mm_pause();

@@ -27,6 +27,7 @@ class Team {
   virtual void run(std::span<const Stage> stages) noexcept = 0;
 };
 
+constexpr int kMostThreads = 1024;
 Result<std::unique_ptr<Team>> new_pool(int threads, bool pin, std::chrono::microseconds spin);
 std::unique_ptr<Team> new_executor_team(std::shared_ptr<Executor> executor);
 // Cores this process may use: affinity mask and cgroup quota counted; at least 1.

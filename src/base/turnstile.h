@@ -1,4 +1,5 @@
-// Lets one thread through at a time; waiting for one's turn may end at a deadline.
+// Lets one thread through at a time, in the order in which they came; waiting for one's turn may
+// end at a deadline.
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -14,8 +15,16 @@ class Turnstile {
   void leave() noexcept;
 
  private:
+  // One who waits, on the waiting thread's stack.
+  struct Waiter {
+    Waiter* next = nullptr;
+    bool called = false;
+  };
+  void forget(Waiter& waiter) noexcept;
+
   std::mutex mutex_;
-  std::condition_variable freed_;
+  std::condition_variable called_;
+  Waiter* first_ = nullptr;
   bool taken_ = false;
 };
 

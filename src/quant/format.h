@@ -1,9 +1,9 @@
 // A weight format: how a file stores numbers in blocks. One folder here per format; its format.h
 // defines
 //   namespace tyto::quant::<folder> { inline constexpr Format format{...}; }
-// and the build writes the list of all of them (formats()). A format's cpu-inl.h and cuda.cuh,
-// beside it, hold its packed layouts and kernels; nothing outside the folder knows those. Source of
-// the definitions: the GGUF specification and the block structs it names (ggml's ggml-common.h).
+// and the build writes the list of all of them (formats()). A format's cpu-inl.h, beside it, says
+// which family of kernels (cpu/kernels) it takes. Source of the definitions: the GGUF specification
+// and the block structs it names (ggml's ggml-common.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -14,21 +14,21 @@ std::uint64_t Tokenizer::Impl::memory_bytes() const noexcept {
 }
 
 static Result<Tokenizer> load_gguf(std::shared_ptr<const FileSource> source,
-                                   std::string_view file_name) {
-  TYTO_TRY(const auto model, file::open_gguf(std::move(source), file_name, nullptr));
+                                   std::string_view file_name, const FileSystem* files) {
+  TYTO_TRY(const auto model, file::open_gguf(std::move(source), file_name, files));
   return text::make_tokenizer(model->metadata(), file_name);
 }
 
 Result<Tokenizer> Tokenizer::load(std::string_view utf8_path) {
   return guarded([&]() -> Result<Tokenizer> {
     TYTO_TRY(auto source, file::os_files().open(utf8_path));
-    return load_gguf(std::move(source), utf8_path);
+    return load_gguf(std::move(source), utf8_path, &file::os_files());
   });
 }
 
 Result<Tokenizer> Tokenizer::load(const FileSource& source) {
   return guarded([&]() -> Result<Tokenizer> {
-    return load_gguf({std::shared_ptr<void>(), &source}, "tokenizer file");  // borrowed
+    return load_gguf({std::shared_ptr<void>(), &source}, "tokenizer file", nullptr);  // borrowed
   });
 }
 
