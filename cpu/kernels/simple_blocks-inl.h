@@ -30,6 +30,7 @@ struct SimpleBlocks {
   static std::size_t panel_bytes(std::size_t k) {
     return round_up(blocks(k) / kGroupBlocks * kGroupBytes, 64);
   }
+  static std::size_t steps(std::size_t k) { return blocks(k); }
   template <class Byte>
   static Byte* scales(Byte* panel, std::size_t block) {  // d; m lies kHalves behind it
     return panel + block / kGroupBlocks * kGroupBytes + block % kGroupBlocks * kHalves;
@@ -83,33 +84,10 @@ struct SimpleBlocks {
                                 : multiply_pairs(sum_pair, broadcast(halves(-kOffset, -kOffset))));
   }
 
-  // kPanels panels times kRows activation rows, straight from the packed codes. Several panels are
-  // as many streams from memory, which reads them faster than one.
-  template <int kPanels, int kRows>
-  static void multiply_panels(const std::byte* panels, std::size_t k, const Records& a, float* out,
-                              std::size_t out_stride) {
-    const std::size_t bytes = panel_bytes(k);
-    Floats acc[kPanels][kRows];
-    TYTO_UNROLL
-    for (int p = 0; p < kPanels; ++p) {
-      TYTO_UNROLL
-      for (int r = 0; r < kRows; ++r) acc[p][r] = broadcast(0.0f);
-    }
-    for (std::size_t b = 0; b < blocks(k); ++b) {
-      TYTO_UNROLL
-      for (int p = 0; p < kPanels; ++p)
-        add_block(acc[p], panels + static_cast<std::size_t>(p) * bytes, b, a);
-    }
-    TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      TYTO_UNROLL
-      for (int p = 0; p < kPanels; ++p)
-        store(acc[p][r], out + static_cast<std::size_t>(r) * out_stride + p * kLanes);
-    }
-  }
+  // Block b of a panel times kRows activation rows, straight from the packed codes.
   template <int kRows>
-  TYTO_INLINE static void add_block(Floats (&acc)[kRows], const std::byte* panel, std::size_t b,
-                                    const Records& a) {
+  TYTO_INLINE static void add_step(Floats (&acc)[kRows], const std::byte* panel, std::size_t b,
+                                   const Records& a) {
     prefetch<kGroupBytes / kGroupBlocks>(codes(panel, b));
     Dot<kBits> dots[kRows];
     TYTO_UNROLL

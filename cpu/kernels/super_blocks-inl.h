@@ -56,6 +56,7 @@ struct SuperBlocks {
       kSubScales + (kMinimum ? 3 * kVector : kSubBlocks * kLanes);
   static constexpr std::size_t kGroupBytes = kHeader + 8 * Codes<kBits>::kBytes;
 
+  static std::size_t steps(std::size_t k) { return k / 256; }
   static std::size_t panel_bytes(std::size_t k) { return round_up(k / 256 * kGroupBytes, 64); }
 
   static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
@@ -154,33 +155,11 @@ struct SuperBlocks {
     }
   }
 
-  // kPanels panels times kRows activation rows, straight from the packed codes. Several panels are
-  // as many streams from memory, which reads them faster than one.
-  template <int kPanels, int kRows>
-  static void multiply_panels(const std::byte* panels, std::size_t k, const Records& a, float* out,
-                              std::size_t out_stride) {
-    const std::size_t bytes = panel_bytes(k);
-    Floats acc[kPanels][kRows];
-    TYTO_UNROLL
-    for (int p = 0; p < kPanels; ++p) {
-      TYTO_UNROLL
-      for (int r = 0; r < kRows; ++r) acc[p][r] = broadcast(0.0f);
-    }
-    for (std::size_t g = 0; g < k / 256; ++g) {
-      TYTO_UNROLL
-      for (int p = 0; p < kPanels; ++p)
-        add_group(acc[p], panels + static_cast<std::size_t>(p) * bytes + g * kGroupBytes, g, a);
-    }
-    TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      TYTO_UNROLL
-      for (int p = 0; p < kPanels; ++p)
-        store(acc[p][r], out + static_cast<std::size_t>(r) * out_stride + p * kLanes);
-    }
-  }
+  // Group g of a panel times kRows activation rows, straight from the packed codes.
   template <int kRows>
-  TYTO_INLINE static void add_group(Floats (&acc)[kRows], const std::byte* group, std::size_t g,
-                                    const Records& a) {
+  TYTO_INLINE static void add_step(Floats (&acc)[kRows], const std::byte* panel, std::size_t g,
+                                   const Records& a) {
+    const std::byte* group = panel + g * kGroupBytes;
     alignas(64) std::byte scales[kSubBlocks * kVector], minimums[kMinimum ? 8 * kVector : 1];
     spread(group, scales, minimums, kVector);
     prefetch<kHeader>(group);
