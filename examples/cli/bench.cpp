@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "examples/cli/bandwidth.h"
 #include "examples/cli/program.h"
@@ -11,13 +12,17 @@
 namespace cli {
 namespace {
 
+constexpr int kPrompt = 512;  // tokens, where nothing else is asked for
+
 struct BenchArguments {
   ModelArguments model;
-  int prompt = 512, tokens = 64, depth = 0, batch = 1, repetitions = 3;
+  std::optional<int> prompt;
+  int tokens = 64, depth = 0, batch = 1, repetitions = 3;
   std::uint64_t buffer = std::uint64_t{1} << 30;
 };
 
 struct Figures {
+  int prompt = 0;  // tokens
   double load_seconds = 0, bandwidth = 0, bytes_per_step = 0;
   std::uint64_t peak_bytes = 0;
   std::vector<double> prefill, decode;  // tokens per second, of each repetition
@@ -38,7 +43,8 @@ class Bench {
     // Whole pages for each session; what a session holds besides the depth is a prompt or tokens,
     // never both.
     constexpr int kPage = 16;
-    const int own = arguments.depth + std::max(arguments.prompt, arguments.tokens) + 1;
+    const int own =
+        arguments.depth + std::max(arguments.prompt.value_or(kPrompt), arguments.tokens) + 1;
     const int rounded = (own + kPage - 1) / kPage * kPage;
     const std::int64_t cached = std::int64_t{rounded} * arguments.batch;
     if (cached > 1 << 30)
@@ -53,6 +59,8 @@ class Bench {
     for (int i = 0; i < arguments.batch; ++i)
       sessions_.push_back(
           model_.new_session({.context = rounded, .cancel = &program.cancel}).value());
+    const auto room = static_cast<int>(sessions_.front().capacity()) - arguments.depth;
+    figures_.prompt = arguments.prompt.value_or(std::clamp(room, 0, kPrompt));
     for (tyto::Session& session : sessions_) items_.push_back({.session = &session});
   }
 
@@ -90,14 +98,14 @@ class Bench {
   }
 
   double time_prefill() {
-    if (arguments_.prompt == 0) return 0;
+    if (figures_.prompt == 0) return 0;
     tyto::Session& session = sessions_.front();
-    session.append(some_tokens(arguments_.prompt)).value();
+    session.append(some_tokens(figures_.prompt)).value();
     const auto begin = tyto::Clock::now();
     session.prefill().value();
     const double seconds = seconds_since(begin);
     session.truncate(static_cast<std::size_t>(arguments_.depth)).value();
-    return arguments_.prompt / seconds;
+    return figures_.prompt / seconds;
   }
 
   double time_decode() {
@@ -158,7 +166,7 @@ double decode_rate(const BenchArguments& arguments, const Figures& figures) {
 void report_json(const BenchArguments& arguments, const Figures& figures,
                  const tyto::Model& model) {
   JsonObject prefill, decode, object("tyto.bench.v1");
-  prefill.integer("tokens", arguments.prompt).number("tokens_per_second", median(figures.prefill));
+  prefill.integer("tokens", figures.prompt).number("tokens_per_second", median(figures.prefill));
   prefill.raw("samples", samples_json(figures.prefill));
   const double rate = decode_rate(arguments, figures);
   decode.integer("tokens", arguments.tokens).integer("batch", arguments.batch);
@@ -185,7 +193,7 @@ void report(const BenchArguments& arguments, const Figures& figures, const tyto:
       figures.bandwidth / 1e9, figures.threads);
   if (!figures.prefill.empty())
     out += fmt::format("prefill  {:10.2f} tok/s +- {:.2f}: {} tokens at depth {}\n",
-                       median(figures.prefill), spread(figures.prefill), arguments.prompt,
+                       median(figures.prefill), spread(figures.prefill), figures.prompt,
                        arguments.depth);
   const double rate = decode_rate(arguments, figures);
   if (!figures.decode.empty())
@@ -212,9 +220,10 @@ void add_bench(CLI::App& app, Program& program) {
   const auto arguments = std::make_shared<BenchArguments>();
   add_model_option(*command, arguments->model);
   const CLI::Range any(0, 1 << 20), some(1, 1 << 16);
-  command->add_option("-p,--prompt", arguments->prompt, "Tokens of a prompt; 0: none")
-      ->check(any)
-      ->capture_default_str();
+  command
+      ->add_option("-p,--prompt", arguments->prompt,
+                   "Tokens of a prompt; 0: none. 512, or what the context holds, if not given")
+      ->check(any);
   command->add_option("-n,--tokens", arguments->tokens, "Single tokens; 0: none")
       ->check(any)
       ->capture_default_str();

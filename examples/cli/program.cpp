@@ -67,7 +67,8 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       ->capture_default_str();
   command
       .add_option("--ctx", arguments.context,
-                  "Context in tokens; the model's own up to 4096, if not given")
+                  "Room for this many tokens; 4096, if not given. A text gets at most the "
+                  "model's own context")
       ->check(CLI::Range(1, 1 << 30));
   command.add_option("--kv", arguments.cache_type, "Type of the cache: bf16, f16, f32")
       ->check(CLI::IsMember({"bf16", "f16", "f32"}))

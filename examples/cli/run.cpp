@@ -131,8 +131,12 @@ void run(const RunArguments& arguments, Program& program) {
   const Outcome out = generate(session, sampler, arguments, stream);
   if (stream && stdout_is_terminal()) write_out("\n");
   if (!stream) write(out, model, prompt);
+  if (stream && !stdout_is_terminal()) say("");  // both may go to one log
   say_speed(out);
-  if (out.stop == tyto::Stop::cancelled) fail(tyto::ErrorCode::cancelled, "interrupted");
+  if (out.stop == tyto::Stop::cancelled) {
+    program.json = false;  // stdout has its object already
+    fail(tyto::ErrorCode::cancelled, "interrupted");
+  }
 }
 
 }  // namespace
@@ -161,7 +165,8 @@ void add_run(CLI::App& app, Program& program) {
                       "Keep the most typical tokens that hold this probability");
   command->add_option("--repeat-penalty", arguments->repeat_penalty,
                       "Against repeating the last tokens; 1 is off");
-  command->add_option("--seed", arguments->seed, "Seed of the draws");
+  command->add_option("--seed", arguments->seed,
+                      "Seed of the draws; 0, if not given: the same text each time");
   add_json_option(*command, program);
   add_compute_options(*command, arguments->model);
   command->callback([arguments, &program] { run(*arguments, program); });

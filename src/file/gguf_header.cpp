@@ -47,9 +47,11 @@ class HeaderReader {
 Result<> HeaderReader::check_preamble() {
   reader_.expect("its first 24 bytes");
   TYTO_TRY(const auto magic, reader_.value<std::uint32_t>());
-  if (magic != kMagic)
-    return fail(ErrorCode::bad_file, "{}: starts with {:08x}, expected {:08x}, a GGUF file", file(),
-                magic, kMagic);
+  if (magic != kMagic) {
+    const std::string_view bytes(reinterpret_cast<const char*>(&magic), sizeof(magic));
+    return fail(ErrorCode::bad_file, "{}: not a GGUF file: starts with {}, expected 'GGUF'", file(),
+                quoted(bytes));
+  }
   TYTO_TRY(const auto version, reader_.value<std::uint32_t>());
   if (version == 2 || version == 3) return {};
   if (version != 0 && (version & 0xFFFF) == 0)
