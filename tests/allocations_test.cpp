@@ -9,12 +9,7 @@
 #include <vector>
 
 #include "tests/catch.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define TYTO_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#define TYTO_THREAD_SANITIZER __has_feature(thread_sanitizer)
-#endif
+#include "tests/sanitizers.h"
 
 namespace {
 

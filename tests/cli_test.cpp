@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "tests/catch.h"
+#include "tests/devices.h"
 #include "tests/json_reader.h"
 #include "tests/program.h"
+#include "tests/sanitizers.h"
 #include "tests/tiny_model.h"
 
 using namespace tyto::test;
@@ -282,6 +284,21 @@ TEST_CASE("bench tells speeds, bandwidth and memory", "[program]") {
   CHECK(outputs.out.find("decode") != std::string::npos);
   CHECK(outputs.out.find("prefill") == std::string::npos);
 }
+
+// A sanitizer keeps a shadow of all memory, which is resident too.
+#if !TYTO_ADDRESS_SANITIZER && !TYTO_THREAD_SANITIZER
+TEST_CASE("the process stays within the plan and 32 MiB", "[program]") {
+  const Place place;
+  for (const char* sessions : {"1", "16"}) {
+    INFO(sessions << " sessions");
+    auto values = place.json({"bench", example_model(), "-p", "200", "-n", "8", "-b", sessions,
+                              "-r", "1", "-t", "2", "--buffer", "16M", "--json"});
+    const auto planned = std::stoll(values["planned_bytes"]);
+    CHECK(planned > (8 << 20));
+    CHECK(std::stoll(values["peak_resident_bytes"]) < planned + (32 << 20));
+  }
+}
+#endif
 
 TEST_CASE("logits writes a row for each token of each sequence", "[program]") {
   const Place place;

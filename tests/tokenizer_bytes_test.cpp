@@ -8,6 +8,7 @@
 #endif
 
 #include "tests/devices.h"
+#include "tests/sanitizers.h"
 #include "tests/tokenizer_kit.h"
 
 using namespace tyto;
@@ -89,7 +90,7 @@ TEST_CASE("Every pre-tokenizer keeps all bytes", "[tokenizer]") {
 // As in a host that gives its threads little: 64 KiB of stack, where the system and the build allow
 // it.
 static void run_on_small_stack(std::function<void()> body) {
-#if __has_include(<pthread.h>) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if __has_include(<pthread.h>) && !TYTO_ADDRESS_SANITIZER && !TYTO_THREAD_SANITIZER
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   REQUIRE(pthread_attr_setstacksize(&attributes, 64 * 1024) == 0);

@@ -24,7 +24,7 @@ struct BenchArguments {
 struct Figures {
   int prompt = 0;  // tokens
   double load_seconds = 0, bandwidth = 0, bytes_per_step = 0;
-  std::uint64_t peak_bytes = 0;
+  std::uint64_t peak_bytes = 0, planned_bytes = 0;
   std::vector<double> prefill, decode;  // tokens per second, of each repetition
   int threads = 0;
 };
@@ -77,6 +77,7 @@ class Bench {
       if (i > 0 && decode > 0) figures_.decode.push_back(decode);
     }
     figures_.peak_bytes = peak_resident_bytes();
+    figures_.planned_bytes = planned_bytes();
     figures_.bytes_per_step = bytes_per_step();
     figures_.bandwidth = read_bandwidth(figures_.threads, arguments_.buffer);
     return figures_;
@@ -134,6 +135,14 @@ class Bench {
     return weights - unread_weights() + cache / rows * mean_length * arguments_.batch;
   }
 
+  std::uint64_t planned_bytes() const {
+    const tyto::MemoryPlan plan = model_.memory();
+    std::uint64_t total = plan.host_tables;
+    for (const tyto::MemoryPlan::Device& device : plan.devices)
+      total += device.weights + device.cache + device.workspace;
+    return total;
+  }
+
   double unread_weights() const {
     const tyto::FileSystem& files = tyto::file::os_files();
     const auto source = files.open(arguments_.model.path).value();
@@ -177,7 +186,8 @@ void report_json(const BenchArguments& arguments, const Figures& figures,
   object.text("model", model.describe()).text("fingerprint", model.fingerprint());
   object.integer("threads", figures.threads).integer("depth", arguments.depth);
   object.number("load_seconds", figures.load_seconds)
-      .bytes("peak_resident_bytes", figures.peak_bytes);
+      .bytes("peak_resident_bytes", figures.peak_bytes)
+      .bytes("planned_bytes", figures.planned_bytes);
   object.number("read_bandwidth", figures.bandwidth);
   write_json(object.raw("prefill", prefill.done()).raw("decode", decode.done()));
 }
@@ -188,9 +198,11 @@ void report(const BenchArguments& arguments, const Figures& figures, const tyto:
     return (*high - *low) / 2;
   };
   std::string out = fmt::format(
-      "{}\nload     {:10.3f} s\npeak     {:10.1f} MiB\nreading  {:10.2f} GB/s, {} threads\n",
+      "{}\nload     {:10.3f} s\npeak     {:10.1f} MiB resident, {:.1f} planned\n"
+      "reading  {:10.2f} GB/s, {} threads\n",
       model.describe(), figures.load_seconds, static_cast<double>(figures.peak_bytes) / (1 << 20),
-      figures.bandwidth / 1e9, figures.threads);
+      static_cast<double>(figures.planned_bytes) / (1 << 20), figures.bandwidth / 1e9,
+      figures.threads);
   if (!figures.prefill.empty())
     out += fmt::format("prefill  {:10.2f} tok/s +- {:.2f}: {} tokens at depth {}\n",
                        median(figures.prefill), spread(figures.prefill), figures.prompt,
