@@ -385,7 +385,9 @@ TEST_CASE("Ctrl-C stops a generation cleanly and exits with 130", "[program]") {
                         {"run", place.model, "-p", "the hat", "-n", "32000", "--ctx", "32768"});
   while (process.out().size() < 40) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   process.signal(SIGINT);
-  CHECK(process.wait() == 130);
+  const int code = process.wait();
+  INFO(process.err() << process.out().size() << " bytes");
+  CHECK(code == 130);
   CHECK(process.err().find("stopped by cancelled") != std::string::npos);
 }
 

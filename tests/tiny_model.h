@@ -12,6 +12,9 @@ inline constexpr TinyLlama kTinyF32{.context = 128, .weight_type = kF32, .table_
 inline Bytes tiny_file(const TinyLlama& shape = kTinyF32) {
   GgufWriter file = tiny_llama(shape);
   file.remove_key("tokenizer.ggml.eos_token_id");
+  auto tokens = tiny_tokens(shape.vocab);
+  tokens[2] = "<control>";  // instead of "</s>", whose name alone makes it an end
+  file.set("tokenizer.ggml.tokens", tokens);
   return file.file();
 }
 
