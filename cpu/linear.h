@@ -19,7 +19,9 @@ LinearTable scalar_linear() noexcept;
 LinearTable avx2_linear() noexcept;
 // Needs AVX-512 F, BW, DQ, VL and VNNI. What a machine may have besides:
 //   bf16  AVX512-BF16: dot products of BF16 weights with activations rounded to bfloat16
-LinearTable avx512_linear(bool bf16) noexcept;
+//   amx   AMX-INT8, and the permission to use it (cpu/amx.h): products of many rows, the same bits
+//   as without
+LinearTable avx512_linear(bool bf16, bool amx = false) noexcept;
 #endif
 
 }  // namespace tyto::cpu

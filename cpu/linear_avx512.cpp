@@ -9,8 +9,8 @@ namespace avx512 {
 const LinearKernel* const* linear_kernels(int variant) noexcept;  // generated
 }
 
-LinearTable avx512_linear(bool bf16) noexcept {
-  return {avx512::linear_kernels(bf16 ? 1 : 0), avx512::kMakeActivations};
+LinearTable avx512_linear(bool bf16, bool amx) noexcept {
+  return {avx512::linear_kernels((bf16 ? 1 : 0) + (amx ? 2 : 0)), avx512::kMakeActivations};
 }
 
 }  // namespace tyto::cpu

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/amx.h"
 #include "src/quant/blocks.h"
 #include "src/quant/format.h"
 #include "tests/catch.h"
@@ -48,6 +49,10 @@ std::vector<Table> tables() {
     all.push_back({"avx512 bf16", cpu::avx512_linear(true)});
   else
     WARN("skipped: avx512 with bf16");
+  if (avx512 && cpu::enable_amx_int8())
+    all.push_back({"avx512 amx", cpu::avx512_linear(false, true)});
+  else
+    WARN("skipped: avx512 with amx");
 #endif
   return all;
 }
@@ -254,13 +259,13 @@ TEST_CASE("A row's result does not depend on its company or on how panels are gr
   for_each_kernel([](const cpu::LinearTable& table, const LinearKernel& kernel) {
     std::mt19937 random(11);
     for (const std::size_t k : widths(*kernel.format)) {
-      const Case c(table, kernel, 55, k, 33, random);
+      const Case c(table, kernel, 55, k, 50, random);
       std::vector<float> singles;
       for (std::size_t r = 0; r < c.count; ++r) {
         const std::vector<float> single = c.multiply(r, 1, 0, c.panels);
         singles.insert(singles.end(), single.begin(), single.end());
       }
-      for (std::size_t n = 1; n <= c.count; ++n) {
+      for (std::size_t n = 1; n <= c.count; n += n < 33 ? 1 : 17) {
         INFO("k " << k << ", activation rows " << n);
         const auto end = singles.begin() + static_cast<std::ptrdiff_t>(n * c.width());
         CHECK(same_bits(c.multiply(0, n, 0, c.panels), std::vector<float>(singles.begin(), end)));

@@ -3,3 +3,4 @@
 #include "cpu/simd/avx512.h"
 // then:
 #include "cpu/kernels/linear-inl.h"
+#include "cpu/kernels/tiles-inl.h"

@@ -22,7 +22,8 @@
 #include "cpu/simd/target.h"
 
 #define TYTO_ISA avx512
-#define TYTO_ISA_TARGET "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16"
+#define TYTO_ISA_TARGET \
+  "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,amx-tile,amx-int8"
 
 TYTO_ISA_BEGIN
 namespace tyto::cpu::avx512 {
@@ -30,7 +31,9 @@ namespace {
 
 constexpr int kLanes = 16, kTileRows = 12, kFloatTileRows = 12, kExpandRows = 16;
 template <int kVariant>
-constexpr bool kHasBf16Dot = kVariant == 1;
+constexpr bool kHasBf16Dot = (kVariant & 1) != 0;
+template <int kVariant>
+constexpr bool kHasTiles = (kVariant & 2) != 0;  // AMX-INT8
 
 struct Bytes {
   __m512i v;
@@ -83,6 +86,40 @@ TYTO_INLINE Ints add_pairs(Ints acc, Ints a, Ints b) {
 }
 
 TYTO_INLINE Ints multiply_pairs(Ints a, Ints b) { return {_mm512_madd_epi16(a.v, b.v)}; }
+
+TYTO_INLINE Ints broadcast_ints(const void* p) {
+  std::int32_t value;
+  std::memcpy(&value, p, sizeof(value));
+  return {_mm512_set1_epi32(value)};
+}
+template <int kBits>
+TYTO_INLINE Ints shift_left(Ints a) {
+  return {_mm512_slli_epi32(a.v, kBits)};
+}
+// The low half of every lane of a, and the high half of b.
+TYTO_INLINE Ints low_and_high(Ints a, Ints b) {
+  return {_mm512_mask_blend_epi16(0xaaaaaaaau, a.v, b.v)};
+}
+TYTO_INLINE Bytes subtract_bytes(Bytes a, int b) {
+  return {_mm512_sub_epi8(a.v, _mm512_set1_epi8(static_cast<char>(b)))};
+}
+// (code - offset) * scale of every byte, 16 bits: their low bytes and their high bytes. scale: 32
+// bits of each lane.
+struct ScaledBytes {
+  Bytes low, high;
+};
+TYTO_INLINE ScaledBytes scale_bytes(Bytes codes, int offset, Ints scale) {
+  const __m512i bytes = _mm512_set1_epi16(255),
+                start = _mm512_set1_epi16(static_cast<short>(offset));
+  const __m512i factor =
+      _mm512_mask_blend_epi16(0xaaaaaaaau, scale.v, _mm512_slli_epi32(scale.v, 16));
+  const __m512i even = _mm512_sub_epi16(_mm512_and_si512(codes.v, bytes), start);
+  const __m512i odd = _mm512_sub_epi16(_mm512_srli_epi16(codes.v, 8), start);
+  const __m512i a = _mm512_mullo_epi16(even, factor), b = _mm512_mullo_epi16(odd, factor);
+  const __mmask64 odd_bytes = 0xaaaaaaaaaaaaaaaau;
+  return {{_mm512_mask_blend_epi8(odd_bytes, a, _mm512_slli_epi16(b, 8))},
+          {_mm512_mask_blend_epi8(odd_bytes, _mm512_srli_epi16(a, 8), b)}};
+}
 
 TYTO_INLINE Floats load_floats(const void* p) { return {_mm512_loadu_ps(p)}; }
 TYTO_INLINE Floats load_halves(const void* p) {  // 16 half-precision numbers
