@@ -40,7 +40,8 @@ class CpuBackend final : public Backend {
     out.loading = pack_buffer_bytes(lowered, workers());
     for (const CacheSpec& spec : plan.caches)
       out.page.push_back(static_cast<std::uint64_t>(spec.layers) *
-                         static_cast<unsigned>(spec.kv_heads) * part_bytes(spec, type));
+                         static_cast<unsigned>(spec.kv_heads) *
+                         part_layout(type, spec.key_dim, spec.value_dim).bytes);
     return out;
   }
 
@@ -84,7 +85,7 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> new_cpu_backend(std::shared_ptr<Runtime> runtime, Isa isa) {
-  static constexpr std::string_view kNames[] = {"best", "scalar", "avx2", "avx512"};
+  static constexpr std::string_view kNames[] = {"best", "scalar", "avx2", "avx512", "amx"};
   const IsaTable* table = find_table(isa);
   if (table == nullptr)
     return fail(ErrorCode::unsupported, "this machine, or this build, has no {}",

@@ -1,18 +1,15 @@
 // The key/value pages of one model. Each cache is [layer][kv head][page][part], so that a head's
-// consecutive pages lie side by side; a part is laid out as AttendArgs says.
+// consecutive pages lie side by side; parts are those of cache_layout.h.
 #pragma once
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "cpu/cache_layout.h"
 #include "cpu/lowered.h"
 #include "src/runtime.h"
 
 namespace tyto::cpu {
-
-std::size_t element_bytes(CacheType type) noexcept;
-// Of one (layer, kv head) part of a page.
-std::size_t part_bytes(const CacheSpec& spec, CacheType type) noexcept;
 
 class CpuCache final : public Cache {
  public:

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "cpu/amx.h"
 #include "cpu/features.h"
 
 namespace tyto::cpu {
@@ -19,13 +20,21 @@ const IsaTable* avx2_table() noexcept {
 }
 
 const IsaTable* avx512_table() noexcept {
-  static const IsaTable table{"avx512", Isa::avx512, avx512_linear(detect_features().avx512_bf16),
+  static const IsaTable table{"avx512", Isa::avx512,
+                              avx512_linear(detect_features().avx512_bf16, false),
                               &avx512_row_kernels()};
   return detect_features().avx512 ? &table : nullptr;
+}
+
+const IsaTable* amx_table() noexcept {
+  static const IsaTable table{"amx", Isa::amx, avx512_linear(detect_features().avx512_bf16, true),
+                              &avx512_row_kernels()};
+  return detect_features().avx512 && enable_amx_int8() ? &table : nullptr;
 }
 #else
 const IsaTable* avx2_table() noexcept { return nullptr; }
 const IsaTable* avx512_table() noexcept { return nullptr; }
+const IsaTable* amx_table() noexcept { return nullptr; }
 #endif
 
 }  // namespace
@@ -40,7 +49,7 @@ const LinearKernel& IsaTable::kernel(const quant::Format& format) const noexcept
 const IsaTable* find_table(Isa isa) noexcept {
   switch (isa) {
     case Isa::best:
-      for (const Isa candidate : {Isa::avx512, Isa::avx2})
+      for (const Isa candidate : {Isa::amx, Isa::avx512, Isa::avx2})
         if (const IsaTable* table = find_table(candidate)) return table;
       return scalar_table();
     case Isa::scalar:
@@ -49,6 +58,8 @@ const IsaTable* find_table(Isa isa) noexcept {
       return avx2_table();
     case Isa::avx512:
       return avx512_table();
+    case Isa::amx:
+      return amx_table();
   }
   return nullptr;
 }

@@ -21,7 +21,7 @@ LinearTable avx2_linear() noexcept;
 //   bf16  AVX512-BF16: dot products of BF16 weights with activations rounded to bfloat16
 //   amx   AMX-INT8, and the permission to use it (cpu/amx.h): products of many rows, the same bits
 //   as without
-LinearTable avx512_linear(bool bf16, bool amx = false) noexcept;
+LinearTable avx512_linear(bool bf16, bool amx) noexcept;
 #endif
 
 }  // namespace tyto::cpu

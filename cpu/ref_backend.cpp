@@ -137,6 +137,22 @@ float round_to_f16(float value) {
   return std::copysign(std::nearbyint(magnitude / unit) * unit, value);
 }
 
+// Rounds to multiples of one scale: the largest magnitude / 127, or with four bits the value of
+// largest magnitude / -8, of which there are 7 on the other side.
+void round_group(const float* values, int n, bool four_bits, float* out) {
+  float farthest = 0;
+  bool finite = true;
+  for (int i = 0; i < n; ++i) {
+    finite = finite && std::isfinite(values[i]);
+    if (std::fabs(values[i]) > std::fabs(farthest)) farthest = values[i];
+  }
+  const float scale = four_bits ? farthest / -8.0f : std::fabs(farthest) / 127.0f;
+  for (int i = 0; i < n; ++i) {
+    const float code = scale == 0 ? 0 : std::nearbyint(values[i] / scale);
+    out[i] = finite ? (four_bits ? std::min(code, 7.0f) : code) * scale : NAN;
+  }
+}
+
 }  // namespace
 
 RefCache::RefCache(const Plan& plan, CacheType cache_type, std::span<const int> pages)
@@ -159,16 +175,22 @@ float* RefCache::slot(int cache, PageId page, int layer, int kv_head, int slot) 
   return base + (head * kPageTokens + slot) * (s.key_dim + s.value_dim);
 }
 
-float RefCache::rounded(float value) const noexcept {
+void RefCache::round(const float* values, int n, float* out) const noexcept {
   switch (type) {
     case CacheType::bf16:
-      return round_to_bf16(value);
-    case CacheType::f16:
-      return round_to_f16(value);
-    case CacheType::f32:
+      std::transform(values, values + n, out, round_to_bf16);
       break;
+    case CacheType::f16:
+      std::transform(values, values + n, out, round_to_f16);
+      break;
+    case CacheType::f32:
+      std::copy_n(values, n, out);
+      break;
+    case CacheType::q8_0:
+    case CacheType::q4_0:
+      for (int i = 0; i < n; i += kCacheGroup)
+        round_group(values + i, std::min(kCacheGroup, n - i), type == CacheType::q4_0, out + i);
   }
-  return value;
 }
 
 Result<> RefCache::copy_page(int cache, PageId from, PageId to) {

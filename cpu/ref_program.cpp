@@ -192,10 +192,8 @@ class RefProgram : public Program {
       normalize(a.k_norm, a.head_dim, weights_, key, key);
       if (a.rope.theta > 0) rotate(a.rope, weights_[a.rope.factors], rows_[r].position, key);
       float* out = cached(a, layer, h, rows_[r], rows_[r].slot);
-      for (int i = 0; i < a.head_dim; ++i) {
-        out[i] = cache_.rounded(key[i]);
-        out[a.head_dim + i] = cache_.rounded(v_[h * a.head_dim + i]);
-      }
+      cache_.round(key, a.head_dim, out);
+      cache_.round(v_ + h * a.head_dim, a.head_dim, out + a.head_dim);
     }
   }
 

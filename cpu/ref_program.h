@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "src/backend.h"
+#include "cpu/cache_layout.h"
 #include "src/runtime.h"
 
 namespace tyto::cpu {
@@ -30,7 +30,8 @@ class RefCache : public Cache {
   Result<> clear_page(int cache, PageId page, int first_slot) override;
 
   float* slot(int cache, PageId page, int layer, int kv_head, int slot) const noexcept;
-  float rounded(float value) const noexcept;
+  // n values of one token as the cache type holds them.
+  void round(const float* values, int n, float* out) const noexcept;
   std::size_t page_floats(int cache) const noexcept;
 
   CacheType type;

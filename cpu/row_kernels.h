@@ -5,11 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "src/backend.h"
+#include "cpu/cache_layout.h"
 
 namespace tyto::cpu {
 
-inline constexpr int kCacheTypes = 3;   // indexed by CacheType
 inline constexpr int kActivations = 3;  // indexed by Activation
 inline constexpr int kSplitKeys = 512;  // keys of a split start at multiples of this: see attend
 inline constexpr int kQueryTile =
@@ -20,10 +19,7 @@ constexpr std::size_t partial_floats(int value_dim) {
   return static_cast<std::size_t>(value_dim) + 2;
 }
 
-// Rows of one sequence attend to the keys of one kv head. The layout of this layer's and head's
-// part of a page, in elements of the cache type:
-//   keys    [key_dim][kPageTokens]  transposed: one row is 16 keys' values of one dimension
-//   values  [kPageTokens][value_dim]
+// Rows of one sequence attend to the keys of one kv head.
 struct AttendArgs {
   const float* q;  // [rows, q_row_stride], from the first query head of this kv head's group on
   std::size_t q_row_stride;

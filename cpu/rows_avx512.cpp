@@ -9,6 +9,8 @@
 #include "cpu/kernels/math-inl.h"
 #include "cpu/kernels/rows-inl.h"
 // then:
+#include "cpu/kernels/cache-inl.h"
+// then:
 #include "cpu/kernels/attention-inl.h"
 #include "cpu/kernels/row_table-inl.h"
 

@@ -60,10 +60,8 @@ std::vector<Case> cases() {
   PlanShape brain = floats;
   brain.kv_heads = 1;
   brain.format = "bf16";
-  return {{floats, CacheType::f32},
-          {grouped, CacheType::bf16},
-          {super, CacheType::f16},
-          {brain, CacheType::bf16}};
+  return {{floats, CacheType::f32}, {grouped, CacheType::bf16}, {super, CacheType::f16},
+          {brain, CacheType::bf16}, {grouped, CacheType::q8_0}, {super, CacheType::q4_0}};
 }
 
 // The whole text in one step, on one thread: what everything else is compared with.

@@ -140,6 +140,11 @@ TEST_CASE("Every cache type agrees with the reference backend", "[cpu][block]") 
   CHECK(compare(shape, CacheType::f32) < 2e-5f);
   CHECK(compare(shape, CacheType::f16) < 2e-3f);
   CHECK(compare(shape, CacheType::bf16) < 2e-2f);
+  for (const int head_dim : {16, 40, 64}) {
+    shape.head_dim = shape.rope.dims = head_dim;
+    CHECK(compare(shape, CacheType::q8_0, square_difference) < 1e-4f);
+    CHECK(compare(shape, CacheType::q4_0, square_difference) < 1e-3f);
+  }
 }
 
 TEST_CASE("Every weight format agrees with the reference backend", "[cpu][block]") {

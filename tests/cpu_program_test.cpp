@@ -28,7 +28,7 @@ std::unique_ptr<Backend> backend(int threads = 2) {
 
 TEST_CASE("The footprint is what is then allocated", "[cpu][program]") {
   for (const int threads : {1, 3}) {
-    for (const CacheType type : {CacheType::bf16, CacheType::f32}) {
+    for (const CacheType type : {CacheType::bf16, CacheType::f32, CacheType::q4_0}) {
       PlanShape shape;
       shape.context = 2000;
       const auto model = PlanMaker::make(shape);
@@ -134,7 +134,8 @@ TEST_CASE("Two slices, with hidden rows between them, are the whole", "[cpu][pro
 }
 
 TEST_CASE("Pages are copied and cleared slot by slot", "[cpu][program]") {
-  for (const CacheType type : {CacheType::bf16, CacheType::f16, CacheType::f32}) {
+  for (const CacheType type :
+       {CacheType::bf16, CacheType::f16, CacheType::f32, CacheType::q8_0, CacheType::q4_0}) {
     PlanShape shape;
     const auto model = PlanMaker::make(shape);
     Rig rig(backend(), *model, type, kCapacity);

@@ -42,11 +42,11 @@ std::vector<Table> tables() {
   else
     WARN("skipped: avx2");
   if (avx512)
-    all.push_back({"avx512", cpu::avx512_linear(false)});
+    all.push_back({"avx512", cpu::avx512_linear(false, false)});
   else
     WARN("skipped: avx512");
   if (avx512 && __builtin_cpu_supports("avx512bf16"))
-    all.push_back({"avx512 bf16", cpu::avx512_linear(true)});
+    all.push_back({"avx512 bf16", cpu::avx512_linear(true, false)});
   else
     WARN("skipped: avx512 with bf16");
   if (avx512 && cpu::enable_amx_int8())

@@ -27,7 +27,8 @@ struct Case {
 std::vector<Case> cases(const Device& device) {
   const bool reference = std::string_view(device.device) == "reference";
   std::vector<Case> all;
-  for (const CacheType cache : {CacheType::bf16, CacheType::f16, CacheType::f32}) {
+  for (const CacheType cache :
+       {CacheType::bf16, CacheType::f16, CacheType::f32, CacheType::q8_0, CacheType::q4_0}) {
     if (reference && cache != CacheType::f32) continue;
     for (const char* name : {"llama", "qwen2", "gpt2"})
       all.push_back({tiny_model_path(name), cache});

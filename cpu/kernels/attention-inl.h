@@ -35,20 +35,20 @@ inline AttendScratch divide_scratch(std::byte* memory, int vectors, int value_di
 // A block of keys.
 template <class Element>
 struct KeyBlock {
-  const Element* keys[kBlockVectors];               // the first dimension of each vector of keys
-  const Element* values[kBlockKeys / kPageTokens];  // of each page
-  int first;                                        // slot of the first key
+  Keys<Element> keys[kBlockVectors];
+  Values<Element> values[kBlockKeys / kPageTokens];  // of each page
+  int first;                                         // slot of the first key
 };
 
 template <class Element, int kN, int kKeys>
-inline void score_vectors(const float* const* q, int dim, const Element* const* keys, float scale,
+inline void score_vectors(const float* const* q, int dim, const Keys<Element>* keys, float scale,
                           float (*out)[kBlockKeys], int at) {
   Floats sums[kN][kKeys];
   TYTO_UNROLL for (int i = 0; i < kN; ++i) TYTO_UNROLL for (int j = 0; j < kKeys; ++j) sums[i][j] =
       broadcast(0.0f);
   for (int d = 0; d < dim; ++d) {
     Floats key[kKeys];
-    TYTO_UNROLL for (int j = 0; j < kKeys; ++j) key[j] = load(keys[j] + d * kPageTokens);
+    TYTO_UNROLL for (int j = 0; j < kKeys; ++j) key[j] = keys[j].at(d);
     TYTO_UNROLL for (int i = 0; i < kN; ++i) {
       const Floats x = broadcast(q[i][d]);
       TYTO_UNROLL for (int j = 0; j < kKeys; ++j) sums[i][j] = fma(x, key[j], sums[i][j]);
@@ -100,18 +100,18 @@ inline float weigh(float* scores, int vectors, int begin, int end, float& larges
 // sums[i][d] = sums[i][d] * shrink[i] + the sum over keys [from, to) of weight * value, ascending;
 // for kColumns vectors of d from `column` on, the last of `lanes`.
 template <class Element, int kN, int kColumns>
-inline void add_columns(const KeyBlock<Element>& block, int from, int to, int value_dim,
+inline void add_columns(const KeyBlock<Element>& block, int from, int to,
                         const float (*weights)[kBlockKeys], const float* shrink, float* const* sums,
                         int column, int lanes) {
   Floats acc[kN][kColumns];
   TYTO_UNROLL for (int i = 0; i < kN; ++i) TYTO_UNROLL for (int c = 0; c < kColumns; ++c)
       acc[i][c] = load(sums[i] + column + c * kLanes) * broadcast(shrink[i]);
   for (int key = from; key < to; ++key) {
-    const Element* value =
-        block.values[key / kPageTokens] + (key % kPageTokens) * value_dim + column;
+    const Values<Element>& values = block.values[key / kPageTokens];
+    const int token = key % kPageTokens;
     Floats v[kColumns];
     TYTO_UNROLL for (int c = 0; c < kColumns; ++c) v[c] =
-        kColumns > 1 ? load(value + c * kLanes) : load(value, lanes);
+        kColumns > 1 ? values.at(token, column + c * kLanes) : values.at(token, column, lanes);
     TYTO_UNROLL for (int i = 0; i < kN; ++i) {
       const Floats weight = broadcast(weights[i][key]);
       TYTO_UNROLL for (int c = 0; c < kColumns; ++c) acc[i][c] = fma(weight, v[c], acc[i][c]);
@@ -128,10 +128,9 @@ inline void add_values(const KeyBlock<Element>& block, int from, int to, int val
   constexpr int kColumns = kN * 2 > kQueries ? 2 : 4;
   int d = 0;
   for (; d + kColumns * kLanes <= value_dim; d += kColumns * kLanes)
-    add_columns<Element, kN, kColumns>(block, from, to, value_dim, weights, shrink, sums, d,
-                                       kLanes);
+    add_columns<Element, kN, kColumns>(block, from, to, weights, shrink, sums, d, kLanes);
   for (; d < value_dim; d += kLanes)
-    add_columns<Element, kN, 1>(block, from, to, value_dim, weights, shrink, sums, d,
+    add_columns<Element, kN, 1>(block, from, to, weights, shrink, sums, d,
                                 std::min(kLanes, value_dim - d));
 }
 
@@ -185,12 +184,14 @@ void attend_block(const AttendArgs& args, int first_key, int last_key, int vecto
                   const AttendScratch& scratch) {
   KeyBlock<Element> block;
   block.first = first_key;
+  const PartLayout layout = part_layout(kCacheType<Element>, args.key_dim, args.value_dim);
   constexpr int kPageVectors = kPageTokens / kLanes;
   for (int page = 0; first_key + page * kPageTokens < last_key; ++page) {
-    const auto* part = reinterpret_cast<const Element*>(
-        args.pages + args.table[first_key / kPageTokens + page] * args.page_stride);
-    for (int v = 0; v < kPageVectors; ++v) block.keys[page * kPageVectors + v] = part + v * kLanes;
-    block.values[page] = part + args.key_dim * kPageTokens;
+    const std::byte* part =
+        args.pages + args.table[first_key / kPageTokens + page] * args.page_stride;
+    for (int v = 0; v < kPageVectors; ++v)
+      block.keys[page * kPageVectors + v] = Keys<Element>(part, layout, v * kLanes);
+    block.values[page] = Values<Element>(part, layout, args.value_dim);
   }
   int i = 0;
   for (; i + kQueries <= vectors; i += kQueries)

@@ -9,8 +9,10 @@ constexpr RowKernels kRowKernels = {
     {activate<silu>, activate<gelu>, activate<gelu_tanh>},
     {gate<silu>, gate<gelu>, gate<gelu_tanh>},
     rotate,
-    {write_cache<quant::BF16>, write_cache<quant::F16>, write_cache<float>},
-    {attend<quant::BF16>, attend<quant::F16>, attend<float>},
+    {write_plain<quant::BF16>, write_plain<quant::F16>, write_plain<float>, write_quantized<8>,
+     write_quantized<4>},
+    {attend<quant::BF16>, attend<quant::F16>, attend<float>, attend<Quantized<8>>,
+     attend<Quantized<4>>},
     merge_splits,
 };
 

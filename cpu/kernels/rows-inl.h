@@ -115,27 +115,6 @@ inline void rotate(float* head, const float* cosines, const float* sines, int di
     rotate_apart(head + i, head + i + 1, cosines + i, sines + i, 1);
 }
 
-template <class Element>
-void write_cache(const float* key, int key_dim, const float* value, int value_dim, int slot,
-                 std::byte* part) {
-  const auto keys = static_cast<std::size_t>(key_dim), values = static_cast<std::size_t>(value_dim);
-  auto* key_out = reinterpret_cast<Element*>(part) + slot;
-  auto* value_out = reinterpret_cast<Element*>(part) + keys * kPageTokens +
-                    static_cast<std::size_t>(slot) * values;
-  Element piece[kLanes];
-  for (std::size_t i = 0; i < keys; i += kStep) {
-    const int lanes = lanes_at(i, keys);
-    narrow(load(key + i, lanes), piece);
-    for (int j = 0; j < lanes; ++j)
-      key_out[(i + static_cast<std::size_t>(j)) * kPageTokens] = piece[j];
-  }
-  for (std::size_t i = 0; i < values; i += kStep) {
-    const int lanes = lanes_at(i, values);
-    narrow(load(value + i, lanes), piece);
-    std::memcpy(value_out + i, piece, static_cast<std::size_t>(lanes) * sizeof(Element));
-  }
-}
-
 }  // namespace
 }  // namespace tyto::cpu::TYTO_ISA
 TYTO_ISA_END

@@ -38,8 +38,8 @@ TYTO_INLINE void multiply_unsigned() {  // signed activations, unsigned weights
                : "memory");
 }
 
-// Computes `a` here and now. Else GCC, free to move arithmetic but not loads past the statements above, puts off whole
-// blocks of it and keeps what was loaded on the stack.
+// Computes `a` here and now. Else GCC, free to move arithmetic but not loads past the statements
+// above, puts off whole blocks of it and keeps what was loaded on the stack.
 TYTO_INLINE void settle(Floats& a) { asm volatile("" : "+v"(a.v)); }
 
 // The shapes of the 8 tiles: 0 to 3 sums, 4 and 5 activations, 6 and 7 weights of kDepth k. Tiles
@@ -288,7 +288,7 @@ struct TileProduct<SuperBlocks<Block>> {
     std::int16_t sums[kTileRecords][8] = {};  // of 32 activations
 
     Factors(const Records& a, const TileCodes& tile, int record, int records, std::size_t first,
-            std::size_t width)
+            std::size_t)
         : codes(tile), count(records) {
       for (int r = 0; r < count; ++r) {
         scale[r] = a.scale(record + r, first / 256);

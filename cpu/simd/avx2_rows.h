@@ -76,6 +76,14 @@ TYTO_INLINE void store(Floats a, float* p, int lanes) {
     _mm256_maskstore_ps(p, lanes_between(0, 0, lanes), a.v);
 }
 
+TYTO_INLINE Floats load_codes(const std::byte* p) { return to_floats(load_int8(p)); }
+TYTO_INLINE Floats load_nibbles(const std::byte* p, int shift) {
+  const __m256i bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m256i moved = _mm256_srl_epi32(bytes, _mm_cvtsi32_si128(shift));
+  const __m256i codes = _mm256_and_si256(moved, _mm256_set1_epi32(15));
+  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(codes, _mm256_set1_epi32(8)))};
+}
+
 TYTO_INLINE void narrow(Floats a, float* p) { store(a, p); }
 TYTO_INLINE void narrow(Floats a, quant::BF16* p) {
   const __m256i bits = _mm256_castps_si256(a.v), upper = _mm256_srli_epi32(bits, 16);

@@ -68,6 +68,14 @@ TYTO_INLINE void store(Floats a, float* p, int lanes) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << lanes) - 1), a.v);
 }
 
+TYTO_INLINE Floats load_codes(const std::byte* p) { return to_floats(load_int8(p)); }
+TYTO_INLINE Floats load_nibbles(const std::byte* p, int shift) {
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m512i moved = _mm512_srl_epi32(bytes, _mm_cvtsi32_si128(shift));
+  const __m512i codes = _mm512_and_si512(moved, _mm512_set1_epi32(15));
+  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(codes, _mm512_set1_epi32(8)))};
+}
+
 TYTO_INLINE void narrow(Floats a, float* p) { store(a, p); }
 TYTO_INLINE void narrow(Floats a, quant::BF16* p) {
   const __m512i bits = _mm512_castps_si512(a.v), upper = _mm512_srli_epi32(bits, 16);

@@ -56,6 +56,13 @@ Floats load(const T* p, int) {
 }
 inline void store(Floats a, float* p) { *p = a.v; }
 inline void store(Floats a, float* p, int) { *p = a.v; }
+inline Floats load_codes(const std::byte* p) {
+  return {static_cast<float>(static_cast<std::int8_t>(*p))};
+}
+// Of each byte the nibble from bit `shift` on, less 8.
+inline Floats load_nibbles(const std::byte* p, int shift) {
+  return {static_cast<float>(static_cast<int>(*p >> shift & std::byte{15}) - 8)};
+}
 // Rounds to nearest even.
 inline void narrow(Floats a, float* p) { *p = a.v; }
 inline void narrow(Floats a, quant::BF16* p) { *p = quant::to_bf16(a.v); }

@@ -33,11 +33,14 @@ class StderrLog : public tyto::LogSink {
 tyto::Isa isa_of(const std::string& name) {
   if (name == "scalar") return tyto::Isa::scalar;
   if (name == "avx2") return tyto::Isa::avx2;
-  return name == "avx512" ? tyto::Isa::avx512 : tyto::Isa::best;
+  if (name == "avx512") return tyto::Isa::avx512;
+  return name == "amx" ? tyto::Isa::amx : tyto::Isa::best;
 }
 
 tyto::CacheType cache_type_of(const std::string& name) {
   if (name == "f16") return tyto::CacheType::f16;
+  if (name == "q8_0") return tyto::CacheType::q8_0;
+  if (name == "q4_0") return tyto::CacheType::q4_0;
   return name == "f32" ? tyto::CacheType::f32 : tyto::CacheType::bf16;
 }
 
@@ -61,8 +64,8 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       .add_option("--device", arguments.device,
                   "auto, cpu, or reference (plain loops, for checking)")
       ->capture_default_str();
-  command.add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512")
-      ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512"}))
+  command.add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512, amx")
+      ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512", "amx"}))
       ->envname("TYTO_FORCE_ISA")
       ->capture_default_str();
   command
@@ -70,8 +73,8 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
                   "Room for this many tokens; 4096, if not given. A text gets at most the "
                   "model's own context")
       ->check(CLI::Range(1, 1 << 30));
-  command.add_option("--kv", arguments.cache_type, "Type of the cache: bf16, f16, f32")
-      ->check(CLI::IsMember({"bf16", "f16", "f32"}))
+  command.add_option("--kv", arguments.cache_type, "Type of the cache: bf16, f16, f32, q8_0, q4_0")
+      ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0", "q4_0"}))
       ->capture_default_str();
   command
       .add_option("--mem", arguments.memory,
