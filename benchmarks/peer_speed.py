@@ -17,6 +17,7 @@ import numpy as np
 import peer
 
 CHUNK = 512  # tokens of a prompt in one call
+LONG = 4096  # the room in which a kept sequence is made, and without which it cannot be taken up
 
 
 class Batch:
@@ -131,7 +132,7 @@ def main():
     if args.first:
         result = first_token(args)
     else:
-        context = max(args.prompt, args.depth + args.tokens)
+        context = max(args.prompt, args.depth + args.tokens, LONG if args.state else 0)
         with peer.opened(
             args.model, args.threads, context=context, flash=args.flash, sequences=args.batch
         ) as model:

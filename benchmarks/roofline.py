@@ -78,7 +78,7 @@ def draw(report, path):
     lines = {(label, engine): list(points(figures, label, engine)) for label in labels for engine in ("tyto", peer)}
     every = [point for line in lines.values() for point in line]
     pyplot.rcParams.update({"svg.hashsalt": "tyto", "svg.fonttype": "none", "font.size": 9})
-    plot, axes = pyplot.subplots(figsize=(8, 5))
+    plot, axes = pyplot.subplots(figsize=(9, 5))
     axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per byte read", ylabel="GMAC/s")
     draw_roofs(axes, roofs(figures), min(x for _, x, _ in every) / 1.5, max(x for _, x, _ in every) * 4)
     colors = dict(zip(labels, pyplot.colormaps["tab10"].colors))
@@ -88,11 +88,11 @@ def draw(report, path):
                   linestyle="-" if ours else ":", marker="o" if ours else "x", markersize=4,
                   label=label if ours else None)
     axes.plot([], [], color="gray", linestyle=":", marker="x", markersize=4, label=f"llama.cpp ({peer})")
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
     plot.tight_layout()
     plot.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-    plot.savefig(path.with_suffix(".png"), dpi=110)
+    plot.savefig(path.with_suffix(".png"), dpi=100)
 
 
 def main():

@@ -43,7 +43,7 @@ class Row:
     ratios: dict = field(default_factory=dict)
     bounds: dict = field(default_factory=dict)
     model: str | None = None  # None: one file of each format; else this one
-    long: bool = False  # llama.cpp takes minutes
+    long: bool = False  # llama.cpp takes minutes: it takes part in one round
 
     @property
     def lower_is_better(self):
@@ -77,7 +77,7 @@ def _rows():
     )
     for count in (2, 4, 8, 16, 32):
         yield f"batch-{count}", Row(
-            f"decode, {count} sessions", Work(tokens=8, batch=count), ratios={} if count == 2 else {"any": 2.5},
+            f"decode, {count} sessions", Work(tokens=8, batch=count, repetitions=2), ratios={} if count == 2 else {"any": 2.5},
             bounds={"any": Bound("one row's time", 1.7, at_most=True, unit="x")} if count == 4 else {},
         )
     for threads in (1, 2):
