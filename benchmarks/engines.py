@@ -16,21 +16,23 @@ class Failed(Exception):
 
 def output_of(command, **options):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise Failed(f"ended with {done.returncode}" + (f": {said[-1]}" if said else ""))
+    check(done.returncode, done.stderr)
     return done.stdout
+
+
+def check(code, said):
+    if code != 0:
+        raise Failed(": ".join([f"ended with {code}", *said.strip().splitlines()[:1]]))
 
 
 def first_output_seconds(command):
     """From the start of the process to the first byte that it writes."""
     begin = time.perf_counter()
-    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.read(1)
         seconds = time.perf_counter() - begin
-        process.stdout.read()
-    if process.returncode != 0:
-        raise Failed(f"ended with {process.returncode}")
+        _, said = process.communicate()
+    check(process.returncode, said.decode(errors="replace"))
     return seconds
 
 
@@ -62,7 +64,7 @@ class Tyto:
     def _first(self, work, model):
         if work.packed:
             model = self._packed(model)
-        command = [self.program, "run", model, "-p", "Once", "-n", 1, "--hide-prompt", "--temp", 0, "-t", self.threads]
+        command = [self.program, "run", model, "-p", "Once", "-n", 1, "--no-prompt", "--temp", 0, "-t", self.threads]
         samples = [first_output_seconds([*command, *self.settings]) for _ in range(work.repetitions)]
         return {"samples": samples}
 

@@ -16,7 +16,7 @@ def judge(report):
         row = ROWS[figure["row"]]
         forced = report["isa"] == "avx2"
         bound = None if forced else row.bound(figure["format"])
-        ratio_asked = AVX2_RATIO if forced and row.unit == "tok/s" else row.ratio(figure["format"])
+        ratio_asked = AVX2_RATIO if forced and row.unit != "MiB" else row.ratio(figure["format"])
         add_ratio(figure, row, ratio_asked)
         if bound:
             figure["share"] = share(report, name, figure, bound)
