@@ -9,6 +9,7 @@ a second, linear layers and attention. Roofs: the read bandwidth and the arithme
 """
 import argparse
 import json
+import math
 import pathlib
 
 import matplotlib
@@ -62,13 +63,19 @@ def draw_roofs(axes, best, left, right):
     top = max((best[unit] for unit in PEAKS if unit in best), default=read * right)
     bend = min(top / read, right)
     axes.plot([left, bend], [left * read / 1e9, bend * read / 1e9], color="black", linewidth=1)
-    axes.annotate(f"reading, {read / 1e9:.1f} GB/s", (left * 1.1, left * 1.1 * read / 1e9), rotation=33,
-                  rotation_mode="anchor", xytext=(2, 5), textcoords="offset points", fontsize=8)
     for unit, text in PEAKS.items():
         if unit in best and best[unit] / read < right:
             axes.plot([best[unit] / read, right], [best[unit] / 1e9] * 2, color="black", linewidth=1)
             axes.annotate(f"{text}, {best[unit] / 1e9:.0f} GMAC/s", (right, best[unit] / 1e9), ha="right",
                           xytext=(0, 3), textcoords="offset points", fontsize=8)
+
+
+def label_reading(axes, read, left):
+    """Along its roof, once the axes have their final size."""
+    (x0, y0), (x1, y1) = axes.transData.transform([(x, x * read / 1e9) for x in (left, left * 2)])
+    axes.annotate(f"reading, {read / 1e9:.1f} GB/s", (left, left * read / 1e9), xytext=(0, 6),
+                  textcoords="offset points", rotation=math.degrees(math.atan2(y1 - y0, x1 - x0)),
+                  rotation_mode="anchor", fontsize=8)
 
 
 def draw(report, path):
@@ -80,7 +87,8 @@ def draw(report, path):
     pyplot.rcParams.update({"svg.hashsalt": "tyto", "svg.fonttype": "none", "font.size": 9})
     plot, axes = pyplot.subplots(figsize=(9, 5))
     axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per byte read", ylabel="GMAC/s")
-    draw_roofs(axes, roofs(figures), min(x for _, x, _ in every) / 1.5, max(x for _, x, _ in every) * 4)
+    left, best = min(x for _, x, _ in every) / 1.5, roofs(figures)
+    draw_roofs(axes, best, left, max(x for _, x, _ in every) * 4)
     colors = dict(zip(labels, pyplot.colormaps["tab10"].colors))
     for (label, engine), line in lines.items():
         ours = engine == "tyto"
@@ -91,6 +99,7 @@ def draw(report, path):
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
     plot.tight_layout()
+    label_reading(axes, best["read"], left)
     plot.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     plot.savefig(path.with_suffix(".png"), dpi=100)
 

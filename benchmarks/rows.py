@@ -56,6 +56,9 @@ class Row:
         return self.bounds.get(kind, self.bounds.get("any"))
 
 
+ONE_ROW = Bound("one row's time", 1.7, at_most=True, unit="x")
+
+
 def _rows():
     yield "decode", Row(
         "decode, depth 0", Work(tokens=32, repetitions=2), formats=FORMATS,
@@ -78,16 +81,15 @@ def _rows():
     for count in (2, 4, 8, 16, 32):
         yield f"batch-{count}", Row(
             f"decode, {count} sessions", Work(tokens=8, batch=count, repetitions=2), ratios={} if count == 2 else {"any": 2.5},
-            bounds={"any": Bound("one row's time", 1.7, at_most=True, unit="x")} if count == 4 else {},
+            bounds={"any": ONE_ROW} if count == 4 else {},
         )
     for threads in (1, 2):
         yield f"demo-{threads}", Row(
             f"demo model, decode, {threads} thread{'s' * (threads > 1)}",
             Work(tokens=128, threads=threads, repetitions=5), model="demo", ratios={"any": 1.5},
         )
-    start = Work(first=True, repetitions=5)
     yield "start", Row(
-        "process start to first token", start, unit="s", formats=("Q4_0",),
+        "process start to first token", Work(first=True, repetitions=5), unit="s", formats=("Q4_0",),
         bounds={"any": Bound("", 0.30, at_most=True, unit="s")},
     )
     yield "start-packed", Row(

@@ -117,6 +117,7 @@ def arguments():
     parser.add_argument("--kv", default="f16", help="tyto's cache type; llama.cpp's is f16")
     parser.add_argument("--shape", default="tinyllama-1.1b")
     parser.add_argument("--peer", action="append", metavar="NAME=FOLDER", help="a build of llama.cpp's libraries")
+    parser.add_argument("--alone", action="store_true", help="tyto without any peer")
     parser.add_argument("--tyto", type=pathlib.Path, default=ROOT / "build/release/examples/tyto")
     parser.add_argument("--roofs", type=pathlib.Path, default=ROOT / "build/release/benchmarks/tyto_bench_roofs")
     parser.add_argument("--models", type=pathlib.Path, default=MADE / "models")
@@ -130,6 +131,8 @@ def arguments():
 
 
 def peers_of(args):
+    if args.alone:
+        return {}
     if args.peer:
         return dict(peer.split("=", 1) for peer in args.peer)
     built = sorted(path for path in (MADE / "peers").glob("*") if path.is_dir())
