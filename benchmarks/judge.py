@@ -12,6 +12,7 @@ def judge(report):
         for key in ("ratio", "peer", "ratio_asked", "share", "verdict"):
             figure.pop(key, None)
         if "error" in tyto:
+            figure["verdict"] = "failed"
             continue
         row = ROWS[figure["row"]]
         forced = report["isa"] == "avx2"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tyto against llama.cpp on this machine, and against what the machine can do: the table of rows.py.
 
-  run.py                                  every row; what prepare.sh made is found where it lies
+  run.py                                  every row, then again with AVX2 alone; prepare.sh has made what it needs
   run.py decode prefill --formats Q4_0    some rows, of some weight formats
   run.py --isa avx2                       tyto's AVX2 table against llama.cpp built for AVX2 alone
 
@@ -113,7 +113,7 @@ def arguments():
     parser.add_argument("--formats", nargs="+", help="weight formats, in place of each row's own")
     parser.add_argument("--rounds", type=int, default=3, help="llama.cpp takes part in one, where it takes minutes")
     parser.add_argument("-t", "--threads", type=int, default=2)
-    parser.add_argument("--isa", default="best")
+    parser.add_argument("--isa", help="tyto's table; the best, if not given")
     parser.add_argument("--kv", default="f16", help="tyto's cache type; llama.cpp's is f16")
     parser.add_argument("--shape", default="tinyllama-1.1b")
     parser.add_argument("--peer", action="append", metavar="NAME=FOLDER", help="a build of llama.cpp's libraries")
@@ -124,40 +124,51 @@ def arguments():
     parser.add_argument("--python", default=MADE / "venv/bin/python", help="the one that has llama-cpp-python")
     parser.add_argument("--json", type=pathlib.Path, help="benchmarks/results/MACHINE-SHAPE.json, if not given")
     args = parser.parse_args()
+    if args.json and not (args.rows or args.isa):
+        parser.error("--json takes one table: name an --isa or rows")
     unknown = [name for name in args.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    missing = [str(program) for program in (args.tyto, args.roofs) if not program.exists()]
+    if missing:
+        parser.error(f"{', '.join(missing)}: not there; prepare.sh builds it")
     return args
 
 
-def peers_of(args):
+def peers_of(args, isa):
     if args.alone:
         return {}
     if args.peer:
         return dict(peer.split("=", 1) for peer in args.peer)
     built = sorted(path for path in (MADE / "peers").glob("*") if path.is_dir())
-    return {path.name: path for path in built if ("avx2" in path.name) == (args.isa == "avx2")}
+    found = {path.name: path for path in built if ("avx2" in path.name) == (isa == "avx2")}
+    return found or sys.exit("no build of llama.cpp: prepare.sh makes them, --peer names one, --alone asks for none")
 
 
-def main():
-    args = arguments()
-    suffix = "" if args.isa == "best" else f"-{args.isa}"
-    path = args.json or ROOT / f"benchmarks/results/{machine_name()}-{args.shape}{suffix}.json"
-    report = json.loads(path.read_text()) if path.exists() else {"figures": {}}
+def run_table(args, isa, path):
+    """Measures the rows, one after the other, into the results file; prints their table."""
+    known = json.loads(path.read_text())["figures"] if path.exists() else {}
     machine = {"processor": processor(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
-    report = {"schema": "tyto.table.v1", "machine": machine, "isa": args.isa, "shape": args.shape,
-              "figures": report["figures"]}
+    report = {"schema": "tyto.table.v1", "machine": machine, "isa": isa, "shape": args.shape,
+              "figures": {name: figure for name, figure in known.items() if figure["row"] in ROWS}}
     with scratch_folder() as scratch:
         scratch = pathlib.Path(scratch)
-        engines = [Tyto(args.tyto, args.threads, args.isa, args.kv, scratch)]
-        for name, folder in peers_of(args).items():
+        engines = [Tyto(args.tyto, args.threads, isa, args.kv, scratch)]
+        for name, folder in peers_of(args, isa).items():
             engines.append(LlamaCpp(name, folder, args.python, args.threads, scratch))
         for name in args.rows or ROWS:
             run_row(name, args, engines, report)
             judge.judge(report)
             path.write_text(json.dumps(report, indent=1) + "\n")
-    print(judge.table(report, args.rows or ROWS))
-    print(f"written to {path}", file=sys.stderr)
+    print(f"\n{path.name}:\n\n{judge.table(report, args.rows or ROWS)}", flush=True)
+
+
+def main():
+    args = arguments()
+    for isa in [args.isa] if args.isa else ["best"] if args.rows else ["best", "avx2"]:
+        suffix = "" if isa == "best" else f"-{isa}"
+        path = args.json or ROOT / f"benchmarks/results/{machine_name()}-{args.shape}{suffix}.json"
+        run_table(args, isa, path)
 
 
 if __name__ == "__main__":
