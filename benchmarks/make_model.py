@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Writes GGUF model files with random weights at the shapes of real models, for measuring speed.
 
-  make_model.py OUT_DIR --vocab llama-spm.gguf --shape tinyllama-1.1b --types Q4_0 Q8_0 Q4_K_M F16
+  make_model.py OUT_DIR --shape tinyllama-1.1b --types Q4_0 Q8_0 Q4_K_M F16 [--vocab llama-spm.gguf]
 
 F16 is written here; every other type is made from it by llama.cpp's own quantizer, so that each tensor gets the
 format it has in the files people download (Q4_K_M mixes Q4_K and Q6_K). Needs PyPI's numpy, gguf and llama-cpp-python.
 """
 import argparse
+import itertools
 import pathlib
+import string
 from dataclasses import dataclass
 
 import gguf
@@ -56,6 +58,39 @@ def tensors(shape):
     yield "output.weight", s.vocab, s.width, 2 * into
 
 
+def copy_vocabulary(writer, path):
+    for key, field in gguf.GGUFReader(path).fields.items():
+        if key.startswith("tokenizer."):
+            kind = field.types[0]
+            sub_type = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), kind, sub_type=sub_type)
+
+
+def made_up_pieces():
+    """ASCII, then all words of two letters, three letters and so on, with and without a space before them."""
+    yield from ("\u2581", *map(chr, range(0x21, 0x7F)))
+    for length in itertools.count(2):
+        for letters in itertools.product(string.ascii_lowercase, repeat=length):
+            yield "".join(letters)
+            yield "\u2581" + "".join(letters)
+
+
+def make_vocabulary(writer, size):
+    """As many tokens as a real one, of the same kind (SentencePiece), but of no language."""
+    control = ["<unk>", "<s>", "</s>"]
+    byte = [f"<0x{value:02X}>" for value in range(256)]
+    pieces = list(itertools.islice(made_up_pieces(), size - len(control) - len(byte)))
+    kinds = gguf.TokenType
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(control + byte + pieces)
+    writer.add_token_scores([0.0] * (len(control) + len(byte)) + [-float(i) for i in range(len(pieces))])
+    writer.add_token_types([kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *[kinds.BYTE] * len(byte),
+                            *[kinds.NORMAL] * len(pieces)])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+
+
 def write_f16(path, shape, vocab_path, seed):
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name(path.stem)
@@ -70,11 +105,10 @@ def write_f16(path, shape, vocab_path, seed):
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(shape.vocab)
-    for key, field in gguf.GGUFReader(vocab_path).fields.items():
-        if key.startswith("tokenizer."):
-            kind = field.types[0]
-            sub_type = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-            writer.add_key_value(key, field.contents(), kind, sub_type=sub_type)
+    if vocab_path:
+        copy_vocabulary(writer, vocab_path)
+    else:
+        make_vocabulary(writer, shape.vocab)
     listed = list(tensors(shape))
     for name, rows, columns, _ in listed:
         if rows:
@@ -94,7 +128,7 @@ def write_f16(path, shape, vocab_path, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--vocab", required=True, help="a GGUF file with a 32,000-token vocabulary; weights are not needed")
+    parser.add_argument("--vocab", help="a GGUF file whose 32,000 tokens to take; they are made up if not given")
     parser.add_argument("--shape", choices=SHAPES, default="tinyllama-1.1b")
     parser.add_argument("--types", nargs="+", default=["F16", "Q8_0", "Q4_0", "Q4_K_M"])
     parser.add_argument("--seed", type=int, default=1)

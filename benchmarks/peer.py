@@ -3,10 +3,7 @@
 Settings are a normal user's: a native build, default buffers (it may repack weights and use AMX), `threads` threads
 for prompt and generation, flash attention as asked.
 """
-import argparse
 import ctypes
-import json
-import time
 from contextlib import contextmanager
 
 import llama_cpp as lib
@@ -35,17 +32,17 @@ def quantize(source, target, kind):
 
 
 class Peer:
-    """One model and one context."""
+    """One model and one context, of `context` tokens for each of its sequences."""
 
-    def __init__(self, path, threads=2, context=1024, batch=512, flash="auto", cache="F16"):
+    def __init__(self, path, threads=2, context=1024, batch=512, flash="auto", cache="F16", sequences=1):
         _start()
         self.model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
         if not self.model:
             raise RuntimeError(f"llama.cpp could not load {path}")
         params = lib.llama_context_default_params()
-        params.n_ctx = context
+        params.n_ctx = context * sequences
         params.n_batch = params.n_ubatch = batch
-        params.n_seq_max = 1
+        params.n_seq_max = sequences
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = FLASH[flash]
         params.type_k = params.type_v = {"F32": lib.GGML_TYPE_F32, "F16": lib.GGML_TYPE_F16}[cache]
@@ -93,29 +90,6 @@ class Peer:
     def begin_of_text(self):
         return lib.llama_vocab_bos(lib.llama_model_get_vocab(self.model))
 
-    def speed(self, prompt, generate, repetitions):
-        """Tokens a second, of each repetition: {"prefill": [...], "decode": [...]}; decode starts at depth 0."""
-        ids = np.random.default_rng(0).integers(3, self.vocab, size=max(prompt, generate))
-
-        def prefill():
-            self.decode(ids[:prompt], 0)
-
-        def decode():
-            for i in range(generate):
-                self.decode(ids[i : i + 1], i)
-
-        result = {}
-        for name, count, work in (("prefill", prompt, prefill), ("decode", generate, decode)):
-            self.clear()
-            work()  # warm
-            result[name] = []
-            for _ in range(repetitions):
-                self.clear()
-                begin = time.perf_counter()
-                work()
-                result[name].append(count / (time.perf_counter() - begin))
-        return result
-
 
 @contextmanager
 def opened(*args, **kwargs):
@@ -124,23 +98,3 @@ def opened(*args, **kwargs):
         yield peer
     finally:
         peer.close()
-
-
-def main():
-    parser = argparse.ArgumentParser(description="Speed of llama.cpp with one model, as JSON.")
-    parser.add_argument("model")
-    parser.add_argument("-p", "--prompt", type=int, default=512)
-    parser.add_argument("-n", "--tokens", type=int, default=64)
-    parser.add_argument("-t", "--threads", type=int, default=2)
-    parser.add_argument("-r", "--repetitions", type=int, default=3)
-    parser.add_argument("--flash", choices=FLASH, default="auto")
-    args = parser.parse_args()
-    begin = time.perf_counter()
-    with opened(args.model, args.threads, context=max(args.prompt, args.tokens), flash=args.flash) as model:
-        load = time.perf_counter() - begin
-        speed = model.speed(args.prompt, args.tokens, args.repetitions)
-    print(json.dumps({"version": version(), "load_seconds": load, **speed}))
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "examples/cli/program.h"
+#include "examples/cli/system.h"
 #include "src/runtime.h"
 
 namespace cli {
