@@ -145,7 +145,8 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   cli::pin_this_thread(0);
-  for (const tyto::Isa isa : {tyto::Isa::scalar, tyto::Isa::avx2, tyto::Isa::avx512})
+  using tyto::Isa;
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx})
     if (const IsaTable* table = find_table(isa)) add_table(*table);
   benchmark::RunSpecifiedBenchmarks();
 }

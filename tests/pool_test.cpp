@@ -147,16 +147,16 @@ TEST_CASE("A cgroup's quota is whole cores, rounded down, at least one", "[pool]
 }
 
 #if defined(__linux__)
-TEST_CASE("Three threads on one core finish", "[pool]") {
+TEST_CASE("Four threads on one core finish", "[pool]") {
   std::thread narrow([] {
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(allowed_cpus().front(), &one);
     REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
     CHECK(usable_cores() == 1);
-    const auto team = pool(3);
+    const auto team = pool(4);
     for (int repeat = 0; repeat < 20; ++repeat) {
-      Trace trace(kWidths, 3);
+      Trace trace(kWidths, 4);
       team->run(trace.stages);
       REQUIRE(trace.complete());
     }

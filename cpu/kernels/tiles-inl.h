@@ -142,12 +142,16 @@ struct TileProduct<SimpleBlocks<Block>> {
   struct Factors {
     TileCodes codes;
     int count;
-    float scale[kTileRecords][kBlocks] = {}, sum[kTileRecords][kBlocks] = {};
+    float scale[kTileRecords][kBlocks], sum[kTileRecords][kBlocks];
 
     Factors(const Records& a, const TileCodes& tile, int record, int records, std::size_t first,
             std::size_t width)
         : codes(tile), count(records) {
       const std::size_t bytes = width / 32 * sizeof(float);
+      if (count < kTileRecords || width < kTileWidth) {
+        std::memset(scale, 0, sizeof(scale));
+        std::memset(sum, 0, sizeof(sum));
+      }
       for (int r = 0; r < count; ++r) {
         std::memcpy(scale[r], a.row(record + r) + a.scales + first / 32 * sizeof(float), bytes);
         if constexpr (kMinimum) {
@@ -160,10 +164,10 @@ struct TileProduct<SimpleBlocks<Block>> {
     }
   };
 
-  // Block i goes through sum tile i % 4 and memory i % 2. Between its product and its store lie two
-  // other blocks, and one more before it is finished, so that neither waits for the tiles.
+  // Block i goes through sum tile and memory i % 4. One other block is started between its product
+  // and its store, and two are between that and its end, so that neither waits for the tiles.
   struct Flight {
-    alignas(64) SumTile sums[2];
+    alignas(64) SumTile sums[4];
   };
   template <int i>
   TYTO_INLINE static void start(const std::byte* block, const std::byte* codes,
@@ -194,8 +198,8 @@ struct TileProduct<SimpleBlocks<Block>> {
       else
         start<i + 3>(next_panel + (i + 3 - kBlocks) * kBlock, next.codes + (i + 3 - kBlocks) * 32,
                      next.stride);
-      store_tile<(i + 1) % 4>(flight.sums[(i + 1) % 2]);
-      finish(panel + i * kBlock, flight.sums[i % 2], a, i, acc);
+      store_tile<(i + 2) % 4>(flight.sums[(i + 2) % 4]);
+      finish(panel + i * kBlock, flight.sums[i % 4], a, i, acc);
       blocks<i + 1>(panel, next_panel, a, next, flight, acc);
     }
   }
@@ -206,6 +210,7 @@ struct TileProduct<SimpleBlocks<Block>> {
     start<1>(panel + kBlock, a.codes + 32, a.stride);
     start<2>(panel + 2 * kBlock, a.codes + 64, a.stride);
     store_tile<0>(flight.sums[0]);
+    store_tile<1>(flight.sums[1]);
   }
   // Adds the product of `panels` expanded panels to out.
   static void multiply(const std::byte* expanded, int panels, const Factors& a,
