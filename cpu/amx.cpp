@@ -12,12 +12,13 @@ namespace tyto::cpu {
 // on the kernel refuses alternate signal stacks too small for the larger frame
 // (sysconf(_SC_MINSIGSTKSZ) tells). If one is in use already, the request itself is refused, and we
 // do without.
-bool enable_amx_int8() noexcept {
+bool enable_amx() noexcept {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
+  constexpr unsigned kAll = kBf16 | kTile | kInt8;
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  if ((d & kAmxTile) == 0 || (d & kAmxInt8) == 0) return false;
+  if ((d & kAll) != kAll) return false;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
@@ -26,7 +27,7 @@ bool enable_amx_int8() noexcept {
 #else
 
 namespace tyto::cpu {
-bool enable_amx_int8() noexcept { return false; }
+bool enable_amx() noexcept { return false; }
 }  // namespace tyto::cpu
 
 #endif

@@ -29,7 +29,7 @@ const IsaTable* avx512_table() noexcept {
 const IsaTable* amx_table() noexcept {
   static const IsaTable table{"amx", Isa::amx, avx512_linear(detect_features().avx512_bf16, true),
                               &avx512_row_kernels()};
-  return detect_features().avx512 && enable_amx_int8() ? &table : nullptr;
+  return detect_features().avx512 && enable_amx() ? &table : nullptr;
 }
 #else
 const IsaTable* avx2_table() noexcept { return nullptr; }

@@ -19,8 +19,8 @@ LinearTable scalar_linear() noexcept;
 LinearTable avx2_linear() noexcept;
 // Needs AVX-512 F, BW, DQ, VL and VNNI. What a machine may have besides:
 //   bf16  AVX512-BF16: dot products of BF16 weights with activations rounded to bfloat16
-//   amx   AMX-INT8, and the permission to use it (cpu/amx.h): products of many rows, the same bits
-//   as without
+//   amx   AMX-INT8 and AMX-BF16, and the permission to use them (cpu/amx.h): products of many rows,
+//   the same bits as without but for BF16 weights
 LinearTable avx512_linear(bool bf16, bool amx) noexcept;
 #endif
 

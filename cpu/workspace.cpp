@@ -64,7 +64,7 @@ std::size_t wide_stride(const Lowered& lowered, const AttentionPart& part) noexc
   for (const LinearPart* l : {&part.q, &part.k, &part.v})
     columns +=
         static_cast<std::size_t>(lowered.matrices[static_cast<std::size_t>(l->matrix)].columns());
-  return round_up(columns, 16);
+  return odd_lines(columns * sizeof(float)) / sizeof(float);
 }
 
 std::size_t wide_stride(const Lowered& lowered, const MlpPart& part) noexcept {

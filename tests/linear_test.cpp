@@ -49,7 +49,7 @@ std::vector<Table> tables() {
     all.push_back({"avx512 bf16", cpu::avx512_linear(true, false)});
   else
     WARN("skipped: avx512 with bf16");
-  if (avx512 && cpu::enable_amx_int8())
+  if (avx512 && cpu::enable_amx())
     all.push_back({"avx512 amx", cpu::avx512_linear(false, true)});
   else
     WARN("skipped: avx512 with amx");

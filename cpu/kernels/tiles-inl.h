@@ -19,9 +19,8 @@ TYTO_INLINE void load_tile(const void* from, std::size_t stride) {
   asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(kTile), "r"(from), "r"(stride) : "memory");
 }
 template <int kTile>
-TYTO_INLINE void store_tile(void* to) {  // rows 64 bytes apart
-  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(kTile), "r"(to), "r"(std::size_t{64})
-               : "memory");
+TYTO_INLINE void store_tile(void* to, std::size_t stride = 64) {
+  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(kTile), "r"(to), "r"(stride) : "memory");
 }
 template <int kTile>
 TYTO_INLINE void zero_tile() {
@@ -42,15 +41,17 @@ TYTO_INLINE void multiply_unsigned() {  // signed activations, unsigned weights
 // above, puts off whole blocks of it and keeps what was loaded on the stack.
 TYTO_INLINE void settle(Floats& a) { asm volatile("" : "+v"(a.v)); }
 
-// The shapes of the 8 tiles: 0 to 3 sums, 4 and 5 activations, 6 and 7 weights of kDepth k. Tiles
-// exist between construction and destruction.
+constexpr int kTileRecords = 16;
+
+// The shapes of the 8 tiles: 0 to 3 sums, 4 and 5 activations of so many records, 6 and 7 weights;
+// kDepth bytes of k. Tiles exist between construction and destruction.
 template <int kDepth>
 class Tiles {
  public:
-  Tiles() {
+  explicit Tiles(int records = kTileRecords) {
     for (int t = 0; t < 8; ++t) {
       config_.row_bytes[t] = t == 4 || t == 5 ? kDepth : 64;
-      config_.rows[t] = t < 6 ? 16 : kDepth / 4;
+      config_.rows[t] = static_cast<std::uint8_t>(t < 6 ? records : kDepth / 4);
     }
     asm volatile("ldtilecfg %0" ::"m"(config_) : "memory");
   }
@@ -68,7 +69,6 @@ class Tiles {
 
 using SumTile = std::int32_t[16][kLanes];
 
-constexpr int kTileRecords = 16;
 constexpr std::size_t kTileWidth = 256;  // k between a load and a store of the result
 
 // 16 records from record `row` on and k = first on, for load_tile: where they lie, or copied next

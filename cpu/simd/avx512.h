@@ -23,7 +23,7 @@
 
 #define TYTO_ISA avx512
 #define TYTO_ISA_TARGET \
-  "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,amx-tile,amx-int8"
+  "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16"
 
 TYTO_ISA_BEGIN
 namespace tyto::cpu::avx512 {
@@ -33,7 +33,7 @@ constexpr int kLanes = 16, kTileRows = 12, kFloatTileRows = 12, kExpandRows = 16
 template <int kVariant>
 constexpr bool kHasBf16Dot = (kVariant & 1) != 0;
 template <int kVariant>
-constexpr bool kHasTiles = (kVariant & 2) != 0;  // AMX-INT8
+constexpr bool kHasTiles = (kVariant & 2) != 0;  // AMX-INT8 and AMX-BF16
 
 struct Bytes {
   __m512i v;
@@ -140,6 +140,7 @@ TYTO_INLINE Floats dot_bf16(Floats acc, Bytes a, Bytes b) {
 TYTO_INLINE void store(Floats a, float* p) { _mm512_storeu_ps(p, a.v); }
 TYTO_INLINE Floats broadcast(float value) { return {_mm512_set1_ps(value)}; }
 TYTO_INLINE Floats to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
+TYTO_INLINE Floats operator+(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
 TYTO_INLINE Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
 TYTO_INLINE Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 TYTO_INLINE Floats fnma(Floats a, Floats b, Floats c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }

@@ -49,7 +49,7 @@ set(scalar_variants 0)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   list(APPEND isas avx2 avx512)
   set(avx2_variants 0)
-  set(avx512_variants 0 1 2 3)  # 1: with AVX512-BF16; 2: with AMX-INT8
+  set(avx512_variants 0 1 2 3)  # 1: with AVX512-BF16; 2: with AMX
 endif()
 foreach(isa ${isas})
   list(LENGTH ${isa}_variants variants)
