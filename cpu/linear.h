@@ -21,5 +21,10 @@ LinearTable avx2_linear() noexcept;
 //   bf16  AVX512-BF16: dot products of BF16 weights with activations rounded to bfloat16
 LinearTable avx512_linear(bool bf16) noexcept;
 #endif
+#if defined(__aarch64__)
+// Needs NEON with DotProd. What a machine may have besides:
+//   i8mm  I8MM: products of many rows by matrices of bytes, the same bits as without
+LinearTable neon_linear(bool i8mm) noexcept;
+#endif
 
 }  // namespace tyto::cpu

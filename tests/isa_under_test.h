@@ -13,6 +13,7 @@ inline Isa isa_under_test() {
   if (isa == "scalar") return Isa::scalar;
   if (isa == "avx2") return Isa::avx2;
   if (isa == "avx512") return Isa::avx512;
+  if (isa == "neon") return Isa::neon;
   return Isa::best;
 }
 

@@ -33,7 +33,8 @@ class StderrLog : public tyto::LogSink {
 tyto::Isa isa_of(const std::string& name) {
   if (name == "scalar") return tyto::Isa::scalar;
   if (name == "avx2") return tyto::Isa::avx2;
-  return name == "avx512" ? tyto::Isa::avx512 : tyto::Isa::best;
+  if (name == "avx512") return tyto::Isa::avx512;
+  return name == "neon" ? tyto::Isa::neon : tyto::Isa::best;
 }
 
 tyto::CacheType cache_type_of(const std::string& name) {
@@ -61,8 +62,8 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       .add_option("--device", arguments.device,
                   "auto, cpu, or reference (plain loops, for checking)")
       ->capture_default_str();
-  command.add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512")
-      ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512"}))
+  command.add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512, neon")
+      ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512", "neon"}))
       ->envname("TYTO_FORCE_ISA")
       ->capture_default_str();
   command

@@ -17,7 +17,7 @@
 namespace tyto {
 inline namespace v1 {
 
-enum class Isa : unsigned char { best, scalar, avx2, avx512 };
+enum class Isa : unsigned char { best, scalar, avx2, avx512, neon };
 enum class CacheType : unsigned char { bf16, f16, f32 };
 
 // The most one step may hold; workspace follows.
