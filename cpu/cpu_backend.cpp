@@ -85,7 +85,7 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> new_cpu_backend(std::shared_ptr<Runtime> runtime, Isa isa) {
-  static constexpr std::string_view kNames[] = {"best", "scalar", "avx2", "avx512", "amx"};
+  static constexpr std::string_view kNames[] = {"best", "scalar", "avx2", "avx512", "amx", "neon"};
   const IsaTable* table = find_table(isa);
   if (table == nullptr)
     return fail(ErrorCode::unsupported, "this machine, or this build, has no {}",

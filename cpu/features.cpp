@@ -62,6 +62,47 @@ Features detect_features() noexcept {
 
 }  // namespace tyto::cpu
 
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+namespace tyto::cpu {
+
+// The kernel's documentation: ARM64 ELF hwcaps.
+Features detect_features() noexcept {
+  Features f;
+  f.neon = (getauxval(AT_HWCAP) & 1u << 20) != 0;                  // HWCAP_ASIMDDP
+  f.neon_i8mm = f.neon && (getauxval(AT_HWCAP2) & 1u << 13) != 0;  // HWCAP2_I8MM
+  return f;
+}
+
+}  // namespace tyto::cpu
+
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+#include <cstddef>
+
+namespace tyto::cpu {
+namespace {
+
+// Apple's documentation: determining instruction set characteristics.
+bool has(const char* name) noexcept {
+  int value = 0;
+  std::size_t size = sizeof(value);
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+
+}  // namespace
+
+Features detect_features() noexcept {
+  Features f;
+  f.neon = has("hw.optional.arm.FEAT_DotProd");
+  f.neon_i8mm = f.neon && has("hw.optional.arm.FEAT_I8MM");
+  return f;
+}
+
+}  // namespace tyto::cpu
+
 #else
 
 namespace tyto::cpu {

@@ -7,6 +7,8 @@ struct Features {
   bool avx2 = false;         // with FMA and F16C
   bool avx512 = false;       // F, BW, DQ, VL and VNNI
   bool avx512_bf16 = false;  // apart from VNNI: Ice Lake has one without the other
+  bool neon = false;         // with DotProd
+  bool neon_i8mm = false;    // apart from DotProd, which is older
 };
 
 Features detect_features() noexcept;

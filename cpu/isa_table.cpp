@@ -37,6 +37,16 @@ const IsaTable* avx512_table() noexcept { return nullptr; }
 const IsaTable* amx_table() noexcept { return nullptr; }
 #endif
 
+#if defined(__aarch64__)
+const IsaTable* neon_table() noexcept {
+  static const IsaTable table{"neon", Isa::neon, neon_linear(detect_features().neon_i8mm),
+                              &neon_row_kernels()};
+  return detect_features().neon ? &table : nullptr;
+}
+#else
+const IsaTable* neon_table() noexcept { return nullptr; }
+#endif
+
 }  // namespace
 
 const LinearKernel& IsaTable::kernel(const quant::Format& format) const noexcept {
@@ -49,7 +59,7 @@ const LinearKernel& IsaTable::kernel(const quant::Format& format) const noexcept
 const IsaTable* find_table(Isa isa) noexcept {
   switch (isa) {
     case Isa::best:
-      for (const Isa candidate : {Isa::amx, Isa::avx512, Isa::avx2})
+      for (const Isa candidate : {Isa::amx, Isa::avx512, Isa::avx2, Isa::neon})
         if (const IsaTable* table = find_table(candidate)) return table;
       return scalar_table();
     case Isa::scalar:
@@ -60,6 +70,8 @@ const IsaTable* find_table(Isa isa) noexcept {
       return avx512_table();
     case Isa::amx:
       return amx_table();
+    case Isa::neon:
+      return neon_table();
   }
   return nullptr;
 }

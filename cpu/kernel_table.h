@@ -54,7 +54,7 @@ constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t wi
 struct LinearKernel {
   const quant::Format* format;
   ActivationForm form;
-  int panel_rows;                             // 16 (AVX-512), 8 (AVX2), 1 (scalar)
+  int panel_rows;                             // 16 (AVX-512), 8 (AVX2, NEON), 1 (scalar)
   std::size_t (*panel_bytes)(std::size_t k);  // a multiple of 64
   // Packs `rows` (1 to panel_rows) consecutive file rows; missing rows are zero.
   void (*pack)(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel);

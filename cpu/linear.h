@@ -23,5 +23,10 @@ LinearTable avx2_linear() noexcept;
 //   the same bits as without but for BF16 weights
 LinearTable avx512_linear(bool bf16, bool amx) noexcept;
 #endif
+#if defined(__aarch64__)
+// Needs NEON with DotProd. What a machine may have besides:
+//   i8mm  I8MM: products of many rows by matrices of bytes, the same bits as without
+LinearTable neon_linear(bool i8mm) noexcept;
+#endif
 
 }  // namespace tyto::cpu

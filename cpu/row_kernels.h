@@ -73,5 +73,8 @@ const RowKernels& scalar_row_kernels() noexcept;
 const RowKernels& avx2_row_kernels() noexcept;    // needs AVX2, FMA and F16C
 const RowKernels& avx512_row_kernels() noexcept;  // needs AVX-512 F
 #endif
+#if defined(__aarch64__)
+const RowKernels& neon_row_kernels() noexcept;
+#endif
 
 }  // namespace tyto::cpu

@@ -252,6 +252,7 @@ TEST_CASE("The best table is one of those that the machine has", "[cpu]") {
   REQUIRE(cpu::find_table(Isa::best) != nullptr);
   if (!f.avx2) CHECK(cpu::find_table(Isa::avx2) == nullptr);
   if (!f.avx512) CHECK(cpu::find_table(Isa::avx512) == nullptr);
+  if (!f.neon) CHECK(cpu::find_table(Isa::neon) == nullptr);
 }
 
 TEST_CASE("Sine and cosine are accurate far out", "[cpu]") {

@@ -52,7 +52,8 @@ inline std::vector<Device> cpu_devices() {
   std::vector<Device> found;
   for (const Device& device :
        {Device{"cpu scalar", "cpu", Isa::scalar}, Device{"cpu avx2", "cpu", Isa::avx2},
-        Device{"cpu avx512", "cpu", Isa::avx512}, Device{"cpu amx", "cpu", Isa::amx}}) {
+        Device{"cpu avx512", "cpu", Isa::avx512}, Device{"cpu amx", "cpu", Isa::amx},
+        Device{"cpu neon", "cpu", Isa::neon}}) {
     if (forced && *forced && std::string("cpu ") + forced != device.name) continue;
     const auto plan = Model::plan(tiny_model_path("llama"), device.options());
     if (device.isa == Isa::scalar || plan) found.push_back(device);

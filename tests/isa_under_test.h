@@ -14,6 +14,7 @@ inline Isa isa_under_test() {
   if (isa == "avx2") return Isa::avx2;
   if (isa == "avx512") return Isa::avx512;
   if (isa == "amx") return Isa::amx;
+  if (isa == "neon") return Isa::neon;
   return Isa::best;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cpu/amx.h"
+#include "cpu/features.h"
 #include "src/quant/blocks.h"
 #include "src/quant/format.h"
 #include "tests/catch.h"
@@ -53,6 +54,16 @@ std::vector<Table> tables() {
     all.push_back({"avx512 amx", cpu::avx512_linear(false, true)});
   else
     WARN("skipped: avx512 with amx");
+#elif defined(__aarch64__)
+  const cpu::Features features = cpu::detect_features();
+  if (features.neon)
+    all.push_back({"neon", cpu::neon_linear(false)});
+  else
+    WARN("skipped: neon");
+  if (features.neon_i8mm)
+    all.push_back({"neon i8mm", cpu::neon_linear(true)});
+  else
+    WARN("skipped: neon with i8mm");
 #endif
   return all;
 }

@@ -34,7 +34,8 @@ tyto::Isa isa_of(const std::string& name) {
   if (name == "scalar") return tyto::Isa::scalar;
   if (name == "avx2") return tyto::Isa::avx2;
   if (name == "avx512") return tyto::Isa::avx512;
-  return name == "amx" ? tyto::Isa::amx : tyto::Isa::best;
+  if (name == "amx") return tyto::Isa::amx;
+  return name == "neon" ? tyto::Isa::neon : tyto::Isa::best;
 }
 
 tyto::CacheType cache_type_of(const std::string& name) {
@@ -64,8 +65,9 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       .add_option("--device", arguments.device,
                   "auto, cpu, or reference (plain loops, for checking)")
       ->capture_default_str();
-  command.add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512, amx")
-      ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512", "amx"}))
+  command
+      .add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512, amx, neon")
+      ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512", "amx", "neon"}))
       ->envname("TYTO_FORCE_ISA")
       ->capture_default_str();
   command

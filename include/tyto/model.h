@@ -21,7 +21,7 @@ inline namespace v1 {
 // Linux lets a process use tiles once it has asked, and from then on refuses alternate signal stacks
 // that are too small for them (sysconf(_SC_MINSIGSTKSZ)); `best` asks where there are tiles, the
 // others never do.
-enum class Isa : unsigned char { best, scalar, avx2, avx512, amx };
+enum class Isa : unsigned char { best, scalar, avx2, avx512, amx, neon };
 // Of keys and values. q8_0 and q4_0: 8 or 4 bits a value and a float for each 32 of a head.
 enum class CacheType : unsigned char { bf16, f16, f32, q8_0, q4_0 };
 

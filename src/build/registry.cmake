@@ -50,6 +50,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   list(APPEND isas avx2 avx512)
   set(avx2_variants 0)
   set(avx512_variants 0 1 2 3)  # 1: with AVX512-BF16; 2: with AMX
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  list(APPEND isas neon)
+  set(neon_variants 0 1)  # 1: with I8MM
 endif()
 foreach(isa ${isas})
   list(LENGTH ${isa}_variants variants)
