@@ -1,5 +1,6 @@
 #include "cpu/cpu_backend.h"
 
+#include <iterator>
 #include <string>
 
 #include "cpu/cpu_cache.h"
@@ -15,10 +16,14 @@ namespace {
 
 class CpuWeights final : public Weights {
  public:
-  explicit CpuWeights(LargeBlock packed) noexcept : block(std::move(packed)) {}
-  std::uint64_t bytes() const noexcept override { return block.size(); }
+  CpuWeights(std::span<const std::byte> packed, std::shared_ptr<const void> owner) noexcept
+      : packed_(packed), owner_(std::move(owner)) {}
+  std::uint64_t bytes() const noexcept override { return packed_.size(); }
+  std::span<const std::byte> packed() const noexcept override { return packed_; }
 
-  const LargeBlock block;
+ private:
+  const std::span<const std::byte> packed_;
+  const std::shared_ptr<const void> owner_;
 };
 
 class CpuBackend final : public Backend {
@@ -51,7 +56,30 @@ class CpuBackend final : public Backend {
     TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
     TYTO_TRY(LargeBlock block, Runtime::Impl::allocate(runtime_, lowered.weight_bytes, "weights"));
     TYTO_TRY(pack_weights(plan, lowered, source, options, *runtime_->impl().team, block.data()));
-    return std::unique_ptr<Weights>(std::make_unique<CpuWeights>(std::move(block)));
+    const std::span<const std::byte> packed(block.data(), block.size());
+    return std::unique_ptr<Weights>(
+        std::make_unique<CpuWeights>(packed, std::make_shared<const LargeBlock>(std::move(block))));
+  }
+
+  std::string_view packed_table() const noexcept override {
+    return table_.isa == Isa::amx ? "cpu avx512" : std::string_view(name_);  // the same layouts
+  }
+
+  Result<file::PackedForm> packed_form(const Plan& plan, Slice slice) const override {
+    TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
+    return file::PackedForm{std::string(packed_table()), kLayoutVersion, places_of(plan, lowered),
+                            lowered.weight_bytes};
+  }
+
+  Result<> pack_to(const Plan& plan, Slice slice, const file::TensorSource& source,
+                   const PackOptions& options, file::ByteSink& sink) override {
+    TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
+    return pack_weights(plan, lowered, source, options, *runtime_->impl().team, sink);
+  }
+
+  Result<std::unique_ptr<Weights>> use_packed(const Plan&, Slice, std::span<const std::byte> bytes,
+                                              std::shared_ptr<const void> owner) override {
+    return std::unique_ptr<Weights>(std::make_unique<CpuWeights>(bytes, std::move(owner)));
   }
 
   Result<std::unique_ptr<Cache>> new_cache(const Plan& plan, Slice, CacheType type,
@@ -69,9 +97,9 @@ class CpuBackend final : public Backend {
     TYTO_TRY(Lowered lowered, lower(plan, slice, table_));
     TYTO_TRY(Workspace layout, lay_out(lowered, capacity, workers()));
     TYTO_TRY(LargeBlock workspace, Runtime::Impl::allocate(runtime_, layout.bytes, "workspace"));
-    return new_cpu_program(
-        runtime_, table_, std::move(lowered), static_cast<const CpuWeights&>(weights).block.data(),
-        static_cast<const CpuCache&>(cache), capacity, std::move(layout), std::move(workspace));
+    return new_cpu_program(runtime_, table_, std::move(lowered), weights.packed().data(),
+                           static_cast<const CpuCache&>(cache), capacity, std::move(layout),
+                           std::move(workspace));
   }
 
  private:
@@ -84,13 +112,26 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> new_cpu_backend(std::shared_ptr<Runtime> runtime, Isa isa) {
-  static constexpr std::string_view kNames[] = {"best", "scalar", "avx2", "avx512", "amx", "neon"};
-  const IsaTable* table = find_table(isa);
+namespace {
+constexpr std::string_view kIsas[] = {"best", "scalar", "avx2", "avx512", "amx", "neon"};
+}
+
+Result<std::unique_ptr<Backend>> new_cpu_backend(std::shared_ptr<Runtime> runtime, Isa isa,
+                                                 bool to_run) {
+  const IsaTable* table = find_table(isa, to_run);
   if (table == nullptr)
     return fail(ErrorCode::unsupported, "this machine, or this build, has no {}",
-                kNames[static_cast<int>(isa)]);
+                kIsas[static_cast<int>(isa)]);
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(runtime), *table));
+}
+
+std::unique_ptr<Backend> new_cpu_backend_for(std::shared_ptr<Runtime> runtime,
+                                             std::string_view packed_table) {
+  for (int isa = 1; isa < static_cast<int>(std::size(kIsas)); ++isa) {
+    auto backend = new_cpu_backend(runtime, static_cast<Isa>(isa));
+    if (backend && (*backend)->packed_table() == packed_table) return *std::move(backend);
+  }
+  return nullptr;
 }
 
 }  // namespace tyto::cpu

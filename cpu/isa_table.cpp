@@ -14,37 +14,37 @@ const IsaTable* scalar_table() noexcept {
 }
 
 #if defined(__x86_64__) || defined(_M_X64)
-const IsaTable* avx2_table() noexcept {
+const IsaTable* avx2_table(bool to_run) noexcept {
   static const IsaTable table{"avx2", Isa::avx2, avx2_linear(), &avx2_row_kernels()};
-  return detect_features().avx2 ? &table : nullptr;
+  return !to_run || detect_features().avx2 ? &table : nullptr;
 }
 
-const IsaTable* avx512_table() noexcept {
+const IsaTable* avx512_table(bool to_run) noexcept {
   static const IsaTable table{"avx512", Isa::avx512,
                               avx512_linear(detect_features().avx512_bf16, false),
                               &avx512_row_kernels()};
-  return detect_features().avx512 ? &table : nullptr;
+  return !to_run || detect_features().avx512 ? &table : nullptr;
 }
 
-const IsaTable* amx_table() noexcept {
+const IsaTable* amx_table(bool to_run) noexcept {
   static const IsaTable table{"amx", Isa::amx, avx512_linear(detect_features().avx512_bf16, true),
                               &avx512_row_kernels()};
-  return detect_features().avx512 && enable_amx() ? &table : nullptr;
+  return !to_run || (detect_features().avx512 && enable_amx()) ? &table : nullptr;
 }
 #else
-const IsaTable* avx2_table() noexcept { return nullptr; }
-const IsaTable* avx512_table() noexcept { return nullptr; }
-const IsaTable* amx_table() noexcept { return nullptr; }
+const IsaTable* avx2_table(bool) noexcept { return nullptr; }
+const IsaTable* avx512_table(bool) noexcept { return nullptr; }
+const IsaTable* amx_table(bool) noexcept { return nullptr; }
 #endif
 
 #if defined(__aarch64__)
-const IsaTable* neon_table() noexcept {
+const IsaTable* neon_table(bool to_run) noexcept {
   static const IsaTable table{"neon", Isa::neon, neon_linear(detect_features().neon_i8mm),
                               &neon_row_kernels()};
-  return detect_features().neon ? &table : nullptr;
+  return !to_run || detect_features().neon ? &table : nullptr;
 }
 #else
-const IsaTable* neon_table() noexcept { return nullptr; }
+const IsaTable* neon_table(bool) noexcept { return nullptr; }
 #endif
 
 }  // namespace
@@ -56,7 +56,7 @@ const LinearKernel& IsaTable::kernel(const quant::Format& format) const noexcept
   return *linear.kernels[i];
 }
 
-const IsaTable* find_table(Isa isa) noexcept {
+const IsaTable* find_table(Isa isa, bool to_run) noexcept {
   switch (isa) {
     case Isa::best:
       for (const Isa candidate : {Isa::amx, Isa::avx512, Isa::avx2, Isa::neon})
@@ -65,13 +65,13 @@ const IsaTable* find_table(Isa isa) noexcept {
     case Isa::scalar:
       return scalar_table();
     case Isa::avx2:
-      return avx2_table();
+      return avx2_table(to_run);
     case Isa::avx512:
-      return avx512_table();
+      return avx512_table(to_run);
     case Isa::amx:
-      return amx_table();
+      return amx_table(to_run);
     case Isa::neon:
-      return neon_table();
+      return neon_table(to_run);
   }
   return nullptr;
 }

@@ -17,7 +17,8 @@ struct IsaTable {
   const LinearKernel& kernel(const quant::Format& format) const noexcept;
 };
 
-// Null: this build or this machine lacks it. `best` is the best there is.
-const IsaTable* find_table(Isa isa) noexcept;
+// Null: this build or this machine lacks it. `best` is the best this machine can run. Not to run: a
+// table whose kernels' sizes and `pack` alone may be called, on any machine.
+const IsaTable* find_table(Isa isa, bool to_run = true) noexcept;
 
 }  // namespace tyto::cpu

@@ -204,4 +204,27 @@ Result<Lowered> lower(const Plan& plan, Slice slice, const IsaTable& table) {
   return std::move(lowering).finish();
 }
 
+HashValue places_of(const Plan& plan, const Lowered& lowered) {
+  Hash128 hash;
+  const auto add = [&](auto... numbers) {
+    (hash.update(static_cast<std::uint64_t>(numbers)), ...);
+  };
+  const auto add_tensor = [&](int index) {
+    const std::string& name = plan.tensors[static_cast<std::size_t>(index)].name;
+    add(name.size());
+    hash.update(std::as_bytes(std::span(name)));
+  };
+  add(lowered.matrices.size(), lowered.vectors.size());
+  for (const Matrix& m : lowered.matrices) {
+    add_tensor(m.tensor);
+    add(m.kernel->format->gguf_type, m.kernel->panel_rows, m.first_row, m.rows, m.k, m.panel_bytes,
+        m.offset);
+  }
+  for (const Vector& v : lowered.vectors) {
+    add_tensor(v.tensor);
+    add(v.first, v.size, v.offset);
+  }
+  return hash.value();
+}
+
 }  // namespace tyto::cpu

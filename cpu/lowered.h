@@ -9,6 +9,7 @@
 
 #include "cpu/isa_table.h"
 #include "src/backend.h"
+#include "src/base/hash.h"
 
 namespace tyto::cpu {
 
@@ -84,5 +85,8 @@ struct Lowered {
 
 // `unsupported` names the block and the field.
 Result<Lowered> lower(const Plan& plan, Slice slice, const IsaTable& table);
+
+// Over everything that decides what lies where in the packed block.
+HashValue places_of(const Plan& plan, const Lowered& lowered);
 
 }  // namespace tyto::cpu

@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <span>
 
 #include "src/base/error.h"
+#include "src/base/parallel.h"
 
 namespace tyto::cpu {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-constexpr int kPiecesPerRound = 8;  // per worker, between two calls of the progress callback
 
 // A tensor's blocks, wherever they come from.
 class Reader {
@@ -54,7 +53,28 @@ std::size_t row_bytes(const quant::Format& format, std::size_t width) {
          static_cast<std::size_t>(format.block_bytes);
 }
 
-Result<> load_vector(const Plan& plan, const Vector& v, const Reader& reader, std::byte* block) {
+// Where packed weights go: into a block in memory, or by a buffer of a piece to a sink.
+class Target {
+ public:
+  explicit Target(std::byte* block) noexcept : block_(block) {}
+  explicit Target(file::ByteSink& sink) noexcept : sink_(&sink) {}
+
+  bool buffered() const noexcept { return sink_ != nullptr; }
+  // Calls make(to) with the place of `bytes` bytes at `offset`.
+  template <class Make>
+  Result<> put(std::size_t offset, std::size_t bytes, std::byte* buffer, Make make) const {
+    std::byte* const to = sink_ != nullptr ? buffer : block_ + offset;
+    make(to);
+    return sink_ != nullptr ? sink_->write(offset, {to, bytes}) : Result<>();
+  }
+
+ private:
+  std::byte* const block_ = nullptr;
+  file::ByteSink* const sink_ = nullptr;
+};
+
+Result<> load_vector(const Plan& plan, const Vector& v, const Reader& reader,
+                     const Target& target) {
   const Tensor& tensor = plan.tensors[static_cast<std::size_t>(v.tensor)];
   const quant::Format& format = *tensor.format;
   const auto all = static_cast<std::size_t>(tensor.shape.back());
@@ -67,67 +87,14 @@ Result<> load_vector(const Plan& plan, const Vector& v, const Reader& reader, st
   TYTO_TRY(reader.read(v.tensor, 0, 1, all, {bytes.get(), row_bytes(format, all)}));
   const auto values = std::make_unique<float[]>(all);
   format.dequantize(bytes.get(), all / static_cast<std::size_t>(format.block_values), values.get());
-  std::memcpy(block + v.offset, values.get() + first, size * sizeof(float));
-  return {};
+  auto* const wanted = reinterpret_cast<std::byte*>(values.get() + first);
+  return target.put(v.offset, size * sizeof(float), wanted, [&](std::byte* to) {
+    if (to != wanted) std::memcpy(to, wanted, size * sizeof(float));
+  });
 }
 
 struct Piece {
   int matrix, first_panel, panels;
-};
-
-// One run of the team over some pieces. The error reported is that of the first piece that failed,
-// whichever thread met one first.
-class Round {
- public:
-  Round(const Lowered& lowered, const Reader& reader, std::span<const Piece> pieces,
-        std::span<const std::unique_ptr<std::byte[]>> buffers, std::byte* block)
-      : lowered_(lowered), reader_(reader), pieces_(pieces), buffers_(buffers), block_(block) {}
-
-  Result<> run(Team& team) {
-    const Stage stage{task, this, static_cast<int>(pieces_.size())};
-    team.run({&stage, 1});
-    return error_.code() == ErrorCode::ok ? Result<>() : error_;
-  }
-
- private:
-  static void task(void* context, int index, int worker) noexcept {
-    Round& round = *static_cast<Round*>(context);
-    const auto result = guarded([&] { return round.pack(index, worker); });
-    if (result) return;
-    const std::lock_guard lock(round.mutex_);
-    if (index >= round.failed_) return;
-    round.failed_ = index;
-    round.error_ = result.error();
-  }
-
-  Result<> pack(int index, int worker) const {
-    const Piece& piece = pieces_[static_cast<std::size_t>(index)];
-    const Matrix& m = lowered_.matrices[static_cast<std::size_t>(piece.matrix)];
-    const int panel_rows = m.kernel->panel_rows;
-    const int first = piece.first_panel * panel_rows;
-    const int rows = std::min(piece.panels * panel_rows, m.rows - first);
-    const std::size_t bytes = row_bytes(*m.kernel->format, m.k);
-    std::byte* const buffer = buffers_[static_cast<std::size_t>(worker)].get();
-    TYTO_TRY(reader_.read(m.tensor, static_cast<std::size_t>(m.first_row + first),
-                          static_cast<std::size_t>(rows), m.k,
-                          {buffer, static_cast<std::size_t>(rows) * bytes}));
-    for (int p = 0; p < piece.panels; ++p) {
-      const int row = p * panel_rows;
-      m.kernel->pack(
-          buffer + static_cast<std::size_t>(row) * bytes, std::min(panel_rows, rows - row), m.k,
-          block_ + m.offset + static_cast<std::size_t>(piece.first_panel + p) * m.panel_bytes);
-    }
-    return {};
-  }
-
-  const Lowered& lowered_;
-  const Reader& reader_;
-  const std::span<const Piece> pieces_;
-  const std::span<const std::unique_ptr<std::byte[]>> buffers_;
-  std::byte* const block_;
-  std::mutex mutex_;
-  int failed_ = std::numeric_limits<int>::max();
-  Error error_;
 };
 
 // Panels of a matrix that are read at once: about a megabyte.
@@ -137,44 +104,86 @@ std::size_t file_panel_bytes(const Matrix& m) {
 int piece_panels(const Matrix& m) {
   return static_cast<int>(std::max<std::size_t>(1, kPieceBytes / file_panel_bytes(m)));
 }
-std::size_t largest_piece(const Lowered& lowered) {
-  std::size_t largest = 0;
-  for (const Matrix& m : lowered.matrices)
-    largest = std::max(largest, file_panel_bytes(m) *
-                                    static_cast<std::size_t>(std::min(piece_panels(m), m.panels)));
+struct Largest {  // piece, as the file has it and packed
+  std::size_t file = 0, packed = 0;
+};
+Largest largest_piece(const Lowered& lowered) {
+  Largest largest;
+  for (const Matrix& m : lowered.matrices) {
+    const auto panels = static_cast<std::size_t>(std::min(piece_panels(m), m.panels));
+    largest.file = std::max(largest.file, file_panel_bytes(m) * panels);
+    largest.packed = std::max(largest.packed, m.panel_bytes * panels);
+  }
   return largest;
 }
 
-}  // namespace
-
-std::uint64_t pack_buffer_bytes(const Lowered& lowered, int workers) {
-  return largest_piece(lowered) * static_cast<unsigned>(workers);
-}
-
-Result<> pack_weights(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
-                      const PackOptions& options, Team& team, std::byte* block) {
-  const Reader reader(plan, source, options.check_weights);
-  for (const Vector& v : lowered.vectors) TYTO_TRY(load_vector(plan, v, reader, block));
-
+std::vector<Piece> pieces_of(const Lowered& lowered) {
   std::vector<Piece> pieces;
   for (std::size_t i = 0; i < lowered.matrices.size(); ++i) {
     const int panels = lowered.matrices[i].panels, step = piece_panels(lowered.matrices[i]);
     for (int p = 0; p < panels; p += step)
       pieces.push_back({static_cast<int>(i), p, std::min(step, panels - p)});
   }
-  const std::size_t largest = largest_piece(lowered);
-  std::vector<std::unique_ptr<std::byte[]>> buffers(static_cast<std::size_t>(team.workers()));
-  for (auto& buffer : buffers) buffer = std::make_unique_for_overwrite<std::byte[]>(largest);
+  return pieces;
+}
 
-  const std::size_t step = static_cast<std::size_t>(team.workers()) * kPiecesPerRound;
-  for (std::size_t first = 0; first < pieces.size(); first += step) {
-    const auto some = std::span(pieces).subspan(first, std::min(step, pieces.size() - first));
-    TYTO_TRY(Round(lowered, reader, some, buffers, block).run(team));
-    const auto done = static_cast<float>(first + some.size()) / static_cast<float>(pieces.size());
-    if (options.progress && !options.progress(done))
-      return Error(ErrorCode::cancelled, "loading was cancelled by its progress callback");
+struct Buffers {  // one worker's
+  std::unique_ptr<std::byte[]> file, packed;
+};
+
+Result<> pack_piece(const Lowered& lowered, const Piece& piece, const Reader& reader,
+                    const Buffers& buffers, const Target& target) {
+  const Matrix& m = lowered.matrices[static_cast<std::size_t>(piece.matrix)];
+  const int panel_rows = m.kernel->panel_rows;
+  const int first = piece.first_panel * panel_rows;
+  const int rows = std::min(piece.panels * panel_rows, m.rows - first);
+  const std::size_t bytes = row_bytes(*m.kernel->format, m.k);
+  std::byte* const file = buffers.file.get();
+  TYTO_TRY(reader.read(m.tensor, static_cast<std::size_t>(m.first_row + first),
+                       static_cast<std::size_t>(rows), m.k,
+                       {file, static_cast<std::size_t>(rows) * bytes}));
+  const auto pack = [&](std::byte* to) {
+    for (int row = 0; row < rows; row += panel_rows, to += m.panel_bytes)
+      m.kernel->pack(file + static_cast<std::size_t>(row) * bytes, std::min(panel_rows, rows - row),
+                     m.k, to);
+  };
+  return target.put(m.offset + static_cast<std::size_t>(piece.first_panel) * m.panel_bytes,
+                    static_cast<std::size_t>(piece.panels) * m.panel_bytes, buffers.packed.get(),
+                    pack);
+}
+
+Result<> pack_to_target(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
+                        const PackOptions& options, Team& team, const Target& target) {
+  const Reader reader(plan, source, options.check_weights);
+  for (const Vector& v : lowered.vectors) TYTO_TRY(load_vector(plan, v, reader, target));
+  const std::vector<Piece> pieces = pieces_of(lowered);
+  const Largest largest = largest_piece(lowered);
+  std::vector<Buffers> buffers(static_cast<std::size_t>(team.workers()));
+  for (Buffers& b : buffers) {
+    b.file = std::make_unique_for_overwrite<std::byte[]>(largest.file);
+    if (target.buffered()) b.packed = std::make_unique_for_overwrite<std::byte[]>(largest.packed);
   }
-  return {};
+  const auto pack_one = [&](std::uint64_t index, int worker) {
+    return pack_piece(lowered, pieces[static_cast<std::size_t>(index)], reader,
+                      buffers[static_cast<std::size_t>(worker)], target);
+  };
+  return run_rounds(team, pieces.size(), pack_one, options.progress);
+}
+
+}  // namespace
+
+std::uint64_t pack_buffer_bytes(const Lowered& lowered, int workers) {
+  return largest_piece(lowered).file * static_cast<unsigned>(workers);
+}
+
+Result<> pack_weights(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
+                      const PackOptions& options, Team& team, std::byte* block) {
+  return pack_to_target(plan, lowered, source, options, team, Target(block));
+}
+
+Result<> pack_weights(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
+                      const PackOptions& options, Team& team, file::ByteSink& sink) {
+  return pack_to_target(plan, lowered, source, options, team, Target(sink));
 }
 
 }  // namespace tyto::cpu

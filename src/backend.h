@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/file/packed_form.h"
 #include "src/file/tensor_source.h"
 #include "src/plan.h"
 #include "tyto/host.h"
@@ -64,6 +65,8 @@ class Weights {
  public:
   virtual ~Weights() = default;
   virtual std::uint64_t bytes() const noexcept = 0;
+  // As Backend::use_packed takes them. Empty: a backend that has no such form.
+  virtual std::span<const std::byte> packed() const noexcept { return {}; }
 };
 
 // Page arena. The core owns tables, reference counts and copy-on-write; the backend owns the bytes.
@@ -111,6 +114,27 @@ class Backend {
   virtual Result<Footprint> footprint(const Plan&, Slice, CacheType, const Capacity&) const = 0;
   virtual Result<std::unique_ptr<Weights>> pack(const Plan&, Slice, const file::TensorSource&,
                                                 const PackOptions&) = 0;
+
+  // For packed files. A backend whose weights are no bytes in memory leaves these as they are.
+  // The table whose layouts packed weights have: name(), unless several share them.
+  virtual std::string_view packed_table() const noexcept { return {}; }
+  virtual Result<file::PackedForm> packed_form(const Plan&, Slice) const {
+    return Error(ErrorCode::unsupported, "weights of this device cannot be kept in a packed file");
+  }
+  // Writes what pack would make to `sink`, and holds only the buffers of Footprint::loading, twice.
+  virtual Result<> pack_to(const Plan&, Slice, const file::TensorSource&, const PackOptions&,
+                           file::ByteSink&) {
+    return Error(ErrorCode::unsupported, "weights of this device cannot be kept in a packed file");
+  }
+  // Weights over `bytes` of the form that packed_form tells: what pack_to wrote, at a multiple of
+  // 64, there as long as `owner` lives. Bytes that are something else give wrong results, and
+  // nothing worse.
+  virtual Result<std::unique_ptr<Weights>> use_packed(const Plan&, Slice,
+                                                      std::span<const std::byte>,
+                                                      std::shared_ptr<const void>) {
+    return Error(ErrorCode::unsupported, "weights of this device cannot be kept in a packed file");
+  }
+
   virtual Result<std::unique_ptr<Cache>> new_cache(const Plan&, Slice, CacheType,
                                                    std::span<const int> pages) = 0;
   // Weights and cache must outlive the program; the plan need not.

@@ -7,8 +7,11 @@
 #include "src/arch/arch.h"
 #include "src/base/checked.h"
 #include "src/base/error.h"
+#include "src/file/packed.h"
+#include "src/file/quoted.h"
 #include "src/file/tensor_source.h"
 #include "src/model_impl.h"
+#include "src/packed_cache.h"
 #include "src/text/tokenizer.h"
 
 namespace tyto {
@@ -17,10 +20,14 @@ namespace {
 
 constexpr int kScoredRows = 16;  // rows whose logits a step of Session::score may ask for
 
+enum class Purpose { plan, load, pack };
+
 // Everything known before the first weight is read.
 struct Prepared {
   std::shared_ptr<Runtime> runtime;
   std::unique_ptr<file::ModelFile> file;
+  std::shared_ptr<const file::PackedFile> packed;  // the file itself, or a cached one; or null
+  file::PackedForm form;                           // with packed or a cache
   Plan plan;
   Tokenizer tokenizer;
   std::unique_ptr<Backend> backend;
@@ -43,15 +50,44 @@ Result<> check(const ModelOptions& options) {
 }
 
 Result<std::unique_ptr<Backend>> new_backend(const ModelOptions& options,
-                                             std::shared_ptr<Runtime> runtime) {
+                                             std::shared_ptr<Runtime> runtime, bool to_run) {
   if (options.device == "auto" || options.device == "cpu")
-    return cpu::new_cpu_backend(std::move(runtime), options.isa);
+    return cpu::new_cpu_backend(std::move(runtime), options.isa, to_run);
   if (options.device == "reference") return cpu::new_reference_backend(std::move(runtime));
   if (options.device == "cuda" || options.device.starts_with("cuda:"))
     return fail(ErrorCode::unsupported, "device \"{}\": this version runs models on the CPU only",
                 options.device);
   return fail(ErrorCode::bad_argument,
               "ModelOptions::device is \"{}\", expected auto, cpu or reference", options.device);
+}
+
+// The backend whose table packed the file, if it is one of those asked for.
+Result<std::unique_ptr<Backend>> backend_of(const file::PackedFile& file,
+                                            const ModelOptions& options,
+                                            const std::shared_ptr<Runtime>& runtime) {
+  TYTO_TRY(auto asked, new_backend(options, runtime, true));
+  if (asked->packed_table() == file.table()) return asked;
+  if (options.isa == Isa::best && options.device != "reference")
+    if (auto other = cpu::new_cpu_backend_for(runtime, file.table())) return other;
+  return fail(ErrorCode::mismatch, "{}: packed for {}, but this is {}", file.name(),
+              file::quoted(file.table()), asked->name());
+}
+
+// Sets `packed` and `form`, where the file is a packed one or there is a cache.
+Result<> find_packed(Prepared& p, const ModelOptions& options, Purpose purpose) {
+  if (!p.packed && options.packed_cache.empty()) return {};
+  auto form = p.backend->packed_form(p.plan, p.slice);
+  if (!form && !p.packed) return {};  // a device without packed files does without a cache
+  TYTO_TRY(p.form, std::move(form));
+  if (p.packed) return p.packed->check_form(p.form);
+  const PackedCache cache(options.packed_cache, *p.file, p.form, p.runtime->impl());
+  if (purpose == Purpose::plan) {
+    p.packed = cache.look();
+    return {};
+  }
+  const auto going_on = [&](float) { return !options.progress || options.progress(0); };
+  TYTO_TRY(p.packed, cache.find(options.verify_packed, going_on));
+  return {};
 }
 
 std::uint64_t plan_bytes(const Plan& plan) {
@@ -65,7 +101,8 @@ Result<> plan_memory(Prepared& p, CacheType cache_type) {
            p.backend->footprint(p.plan, p.slice, cache_type, p.capacity));
   MemoryPlan::Device device;
   device.name = p.backend->name();
-  device.weights = footprint.weights;
+  const bool mapped = p.packed && !p.packed->mapped_weights().empty();
+  (mapped ? device.mapped : device.weights) = footprint.weights;
   device.workspace = footprint.workspace;
   Checked cache(0);
   for (std::size_t c = 0; c < footprint.page.size(); ++c)
@@ -76,27 +113,31 @@ Result<> plan_memory(Prepared& p, CacheType cache_type) {
       plan_bytes(p.plan) + (p.tokenizer.impl() ? p.tokenizer.impl()->memory_bytes() : 0);
   p.memory.host_peak_during_load = device.weights + device.cache + device.workspace +
                                    p.memory.host_tables + p.file->header_bytes() +
-                                   footprint.loading;
+                                   (p.packed ? 0 : footprint.loading);
   p.memory.devices.push_back(std::move(device));
   return {};
 }
 
 Result<Prepared> prepare(std::shared_ptr<const FileSource> source, std::string_view name,
                          const FileSystem* files, const ModelOptions& options,
-                         std::shared_ptr<Runtime> runtime) {
+                         std::shared_ptr<Runtime> runtime, Purpose purpose) {
   Prepared p;
   p.runtime = std::move(runtime);
-  TYTO_TRY(p.file, file::open_gguf(std::move(source), name, files));
+  TYTO_TRY(p.file, file::open_model(std::move(source), name, files));
   TYTO_TRY(p.plan, arch::lower(*p.file));
   // A file without a tokenizer serves ids; its tokenizer() answers bad_argument.
   if (p.file->metadata().has("tokenizer.ggml.model")) {
     TYTO_TRY(p.tokenizer, text::make_tokenizer(p.file->metadata(), p.file->name()));
   }
-  TYTO_TRY(p.backend, new_backend(options, p.runtime));
+  p.packed = p.file->packed();
+  TYTO_TRY(p.backend, p.packed ? backend_of(*p.packed, options, p.runtime)
+                               : new_backend(options, p.runtime, purpose != Purpose::pack));
   p.capacity = {options.limits.rows, options.limits.sequences,
                 std::max(options.limits.sequences, kScoredRows)};
   p.slice = {0, static_cast<int>(p.plan.blocks.size())};
   p.pages.assign(p.plan.caches.size(), (options.cache_tokens + kPageTokens - 1) / kPageTokens);
+  if (purpose == Purpose::pack) return p;  // and no more is asked of an ISA that cannot run here
+  TYTO_TRY(find_packed(p, options, purpose));
   TYTO_TRY(plan_memory(p, options.cache_type));
   return p;
 }
@@ -138,13 +179,42 @@ Error named(const Error& error, std::string_view file) {
   return fail(error.code(), "{}: {}", file, error.message());
 }
 
-Result<Model> finish_load(Prepared p, const ModelOptions& options) {
-  auto impl = std::make_shared<Model::Impl>();
-  const auto begin = Clock::now();
+// The weights of a packed file: where they lie, or read into memory of the same layout.
+Result<std::unique_ptr<Weights>> use_packed(const Prepared& p, const ModelOptions& options) {
+  Team& team = *p.runtime->impl().team;
+  const bool is_source =
+      p.packed == p.file->packed();  // a cached one was verified when it was found
+  const auto going_on = [&](float) { return !options.progress || options.progress(0); };
+  if (options.verify_packed && is_source) TYTO_TRY(p.packed->verify_weights(team, going_on));
+  std::span<const std::byte> bytes = p.packed->mapped_weights();
+  std::shared_ptr<const void> owner = p.packed->source();
+  if (bytes.empty()) {
+    TYTO_TRY(LargeBlock block, Runtime::Impl::allocate(p.runtime, p.form.bytes, "weights"));
+    TYTO_TRY(p.packed->read_weights(team, options.progress, block.data()));
+    bytes = {block.data(), block.size()};
+    owner = std::make_shared<const LargeBlock>(std::move(block));
+  } else if (options.progress && !options.progress(1)) {
+    return Error(ErrorCode::cancelled, "loading was cancelled by its progress callback");
+  }
+  return p.backend->use_packed(p.plan, p.slice, bytes, std::move(owner));
+}
+
+Result<std::unique_ptr<Weights>> weights_of(const Prepared& p, const ModelOptions& options) {
+  if (p.packed) return use_packed(p, options);
   auto weights =
       p.backend->pack(p.plan, p.slice, *p.file, {options.check_weights, options.progress});
   if (!weights) return named(weights.error(), p.file->name());
-  impl->weights = std::move(*weights);
+  // Unchecked weights are not kept: who loads them later may want them checked.
+  if (p.form.bytes > 0 && options.check_weights)
+    PackedCache(options.packed_cache, *p.file, p.form, p.runtime->impl())
+        .keep((*weights)->packed());
+  return weights;
+}
+
+Result<Model> finish_load(Prepared p, const ModelOptions& options) {
+  auto impl = std::make_shared<Model::Impl>();
+  const auto begin = Clock::now();
+  TYTO_TRY(impl->weights, weights_of(p, options));
   p.runtime->impl().trace("load", begin, impl->weights->bytes());
   TYTO_TRY(impl->cache, p.backend->new_cache(p.plan, p.slice, options.cache_type, p.pages));
   TYTO_TRY(impl->program,
@@ -170,42 +240,53 @@ Result<std::shared_ptr<Runtime>> runtime_of(const ModelOptions& options) {
   return Runtime::create();
 }
 
-Result<Prepared> prepare_path(std::string_view path, const ModelOptions& options) {
+Result<Prepared> prepare_path(std::string_view path, const ModelOptions& options, Purpose purpose) {
   TYTO_TRY(check(options));
   TYTO_TRY(auto runtime, runtime_of(options));
   const auto& host_files = runtime->impl().options.host.files;
   const FileSystem& files = host_files ? *host_files : file::os_files();
   TYTO_TRY(auto source, files.open(path));
-  return prepare(std::move(source), path, &files, options, std::move(runtime));
+  return prepare(std::move(source), path, &files, options, std::move(runtime), purpose);
 }
 
 Result<Prepared> prepare_source(std::shared_ptr<const FileSource> source,
-                                const ModelOptions& options) {
+                                const ModelOptions& options, Purpose purpose) {
   if (!source) return fail(ErrorCode::bad_argument, "the FileSource is null");
   TYTO_TRY(check(options));
   TYTO_TRY(auto runtime, runtime_of(options));
-  return prepare(std::move(source), "memory", nullptr, options, std::move(runtime));
+  return prepare(std::move(source), "memory", nullptr, options, std::move(runtime), purpose);
+}
+
+// Whatever else lies at the path of a packed file to be written is not ours to replace.
+Result<> check_replaceable(std::string_view path) {
+  auto there = file::os_files().open(path);
+  if (!there)  // nothing; or writing will tell
+    return there.error().code() == ErrorCode::bad_file ? Result<>(there.error()) : Result<>();
+  TYTO_TRY(const std::uint64_t size, (*there)->size());
+  TYTO_TRY(const bool packed, file::is_packed(**there, path));
+  if (size == 0 || packed) return {};
+  return fail(ErrorCode::bad_argument, "{}: there is a file, and it is no packed one", path);
 }
 
 }  // namespace
 
 Result<Model> Model::load(std::string_view utf8_path, const ModelOptions& options) {
   return guarded([&]() -> Result<Model> {
-    TYTO_TRY(Prepared p, prepare_path(utf8_path, options));
+    TYTO_TRY(Prepared p, prepare_path(utf8_path, options, Purpose::load));
     return finish_load(std::move(p), options);
   });
 }
 
 Result<Model> Model::load(std::shared_ptr<const FileSource> source, const ModelOptions& options) {
   return guarded([&]() -> Result<Model> {
-    TYTO_TRY(Prepared p, prepare_source(std::move(source), options));
+    TYTO_TRY(Prepared p, prepare_source(std::move(source), options, Purpose::load));
     return finish_load(std::move(p), options);
   });
 }
 
 Result<MemoryPlan> Model::plan(std::string_view utf8_path, const ModelOptions& options) {
   return guarded([&]() -> Result<MemoryPlan> {
-    TYTO_TRY(Prepared p, prepare_path(utf8_path, options));
+    TYTO_TRY(Prepared p, prepare_path(utf8_path, options, Purpose::plan));
     return std::move(p.memory);
   });
 }
@@ -213,8 +294,25 @@ Result<MemoryPlan> Model::plan(std::string_view utf8_path, const ModelOptions& o
 Result<MemoryPlan> Model::plan(std::shared_ptr<const FileSource> source,
                                const ModelOptions& options) {
   return guarded([&]() -> Result<MemoryPlan> {
-    TYTO_TRY(Prepared p, prepare_source(std::move(source), options));
+    TYTO_TRY(Prepared p, prepare_source(std::move(source), options, Purpose::plan));
     return std::move(p.memory);
+  });
+}
+
+Result<> Model::pack(std::string_view utf8_path, std::string_view packed_path,
+                     const ModelOptions& options) {
+  return guarded([&]() -> Result<> {
+    TYTO_TRY(check_replaceable(packed_path));
+    TYTO_TRY(const Prepared p, prepare_path(utf8_path, options, Purpose::pack));
+    if (p.packed) return fail(ErrorCode::bad_argument, "{}: is a packed file already", utf8_path);
+    TYTO_TRY(const file::PackedForm form, p.backend->packed_form(p.plan, p.slice));
+    const auto fill = [&](file::ByteSink& sink) {
+      return p.backend->pack_to(p.plan, p.slice, *p.file, {true, options.progress}, sink);
+    };
+    const auto going_on = [&](float) { return !options.progress || options.progress(1); };
+    const auto done =
+        write_packed(*p.file, form, packed_path, *p.runtime->impl().team, fill, going_on);
+    return done ? done : named(done.error(), p.file->name());
   });
 }
 

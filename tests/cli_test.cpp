@@ -264,6 +264,44 @@ TEST_CASE("inspect tells metadata, tensors and memory", "[program]") {
     CHECK(outputs.out.find(word) != std::string::npos);
 }
 
+TEST_CASE("pack writes a file that every command takes", "[program]") {
+  const Place place;
+  const std::string packed = place.path("tiny.tyto");
+  auto values = place.json({"pack", place.model, packed, "--json"});
+  CHECK(values["schema"] == "tyto.pack.v1");
+  CHECK(values["file"] == packed);
+  CHECK(values["table"].starts_with("cpu "));
+  CHECK(std::stoll(values["weights"]) > 0);
+  const Arguments generate{"-p", "the hat", "-n", "20", "--seed", "3"};
+  const auto run = [&](const std::string& model, Arguments more = {}) {
+    Arguments all{"run", model};
+    all.insert(all.end(), generate.begin(), generate.end());
+    all.insert(all.end(), more.begin(), more.end());
+    return place(all);
+  };
+  const Outputs outputs = run(packed, {"--verify-packed"});
+  CHECK(outputs.code == 0);
+  CHECK(outputs.out == run(place.model).out);
+  CHECK(place({"tokenize", packed, "-p", "the"}).out ==
+        place({"tokenize", place.model, "-p", "the"}).out);
+  auto inspected = place.json({"inspect", packed, "--json"});
+  CHECK(inspected["packed.table"] == values["table"]);
+  CHECK(inspected["packed.source_hash"] == values["source_hash"]);
+  CHECK(inspected["memory.devices.0.weights"] == "0");
+  CHECK(inspected["memory.devices.0.mapped"] == values["weights"]);
+  CHECK(place({"inspect", packed}).out.find("packed for cpu ") != std::string::npos);
+
+  CHECK(run(packed, {"--device", "reference"}).code == 65);
+  CHECK(place({"pack", place.model, place.model}).code == 2);
+  CHECK(place({"pack", packed, place.path("x")}).code == 2);
+  CHECK(place({"pack", place.path("missing"), place.path("x")}).code == 65);
+  // A cache fills itself, and is then used.
+  const std::string cache = place.path("cache");
+  std::filesystem::create_directory(cache);
+  for (int i = 0; i < 2; ++i) CHECK(run(place.model, {"--packed-cache", cache}).out == outputs.out);
+  CHECK(std::distance(std::filesystem::directory_iterator(cache), {}) == 1);
+}
+
 TEST_CASE("bench tells speeds, bandwidth and memory", "[program]") {
   const Place place;
   auto values = place.json({"bench", place.model, "-p", "8", "-n", "4", "-d", "3", "-b", "2", "-r",

@@ -1,13 +1,7 @@
-// Weight codes as the vector ISAs pack them. A vector's lane is one of kLanes rows of a panel, and
-// its four bytes are four k. Of 32 k of a panel, vector v of 8 holds the codes of k = 4v + i in
-// byte i; in memory:
-//   4 bits  4 vectors: vector j holds v = j in the low nibbles and v = 4 + j in the high ones
-//   5 bits  the same, and a vector whose bit t of byte i is the fifth bit of k = 4t + i
-//   6 bits  the same, and two vectors h: bits 2t and 2t + 1 of byte i top k = 16h + 4t + i
-//   8 bits  8 vectors; two's complement where the ISA multiplies signed bytes (kSignedBytes), else
-//           128 is zero
-// Below, a word is one lane: 4 bytes.
+// Weight codes of panels (panels.h) as vectors.
 #pragma once
+#include "cpu/kernels/panels.h"
+
 TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
@@ -15,60 +9,7 @@ namespace {
 constexpr std::size_t kVector = kLanes * 4;  // bytes
 
 template <int kBits>
-struct Codes {
-  static constexpr std::size_t kBytes = kBits * kVector;  // of 32 k
-  static constexpr std::uint32_t kSign = kSignedBytes ? 0x80808080u : 0;
-
-  static std::uint32_t load_word(const void* from, std::size_t word) {
-    std::uint32_t value;
-    std::memcpy(&value, static_cast<const std::byte*>(from) + word * 4, 4);
-    return value;
-  }
-  static void store_word(std::uint32_t value, std::byte* to, int vector, int lane) {
-    std::memcpy(
-        to + static_cast<std::size_t>(vector) * kVector + static_cast<std::size_t>(lane) * 4,
-        &value, 4);
-  }
-
-  // The 32 codes of one row to its lane.
-  static void pack(const std::uint8_t* codes, int lane, std::byte* to) {
-    std::uint32_t words[8], high[2] = {0, 0};
-    std::memcpy(words, codes, 32);
-    if constexpr (kBits == 8) {
-      for (int v = 0; v < 8; ++v) store_word(words[v] ^ kSign, to, v, lane);
-      return;
-    }
-    for (int j = 0; j < 4; ++j)
-      store_word((words[j] & 0x0f0f0f0fu) | (words[4 + j] & 0x0f0f0f0fu) << 4, to, j, lane);
-    for (int v = 0; v < 8; ++v) {
-      if constexpr (kBits == 5) high[0] |= (words[v] >> 4 & 0x01010101u) << v;
-      if constexpr (kBits == 6) high[v / 4] |= (words[v] >> 4 & 0x03030303u) << v % 4 * 2;
-    }
-    for (int h = 0; h < kBits - 4; ++h) store_word(high[h], to, 4 + h, lane);
-  }
-
-  // The reverse.
-  static void unpack(const std::byte* from, int lane, std::uint8_t* codes) {
-    std::uint32_t words[8];
-    for (int v = 0; v < 8; ++v) {
-      const std::size_t at = static_cast<std::size_t>(lane);
-      if constexpr (kBits == 8) {
-        words[v] = load_word(from, static_cast<std::size_t>(v * kLanes) + at) ^ kSign;
-        continue;
-      }
-      words[v] =
-          load_word(from, static_cast<std::size_t>(v % 4 * kLanes) + at) >> v / 4 * 4 & 0x0f0f0f0fu;
-      if constexpr (kBits == 5)
-        words[v] |= (load_word(from, 4 * kLanes + at) >> v & 0x01010101u) << 4;
-      if constexpr (kBits == 6)
-        words[v] |=
-            (load_word(from, static_cast<std::size_t>((4 + v / 4) * kLanes) + at) >> v % 4 * 2 &
-             0x03030303u)
-            << 4;
-    }
-    std::memcpy(codes, words, 32);
-  }
-
+struct Codes : PanelCodes<kBits, kLanes, kSignedBytes> {
   // Vector v of 8, a code to a byte.
   template <int v>
   TYTO_INLINE static Bytes get(const std::byte* from) {

@@ -1,8 +1,9 @@
 // Linear kernels for float formats: one fma per weight, k ascending.
-//   panel        F32, F16: [k][lane]. BF16: pairs of k in a lane, [k / 2][lane][2], zero beyond k.
+//   panel        FloatLanes (panels.h)
 //   activations  f32; or bf16 where the ISA has a dot product of BF16 pairs: acc += pair . pair, as
 //                that defines it
 #pragma once
+#include "cpu/kernels/panels.h"
 #include "cpu/kernels/records-inl.h"
 
 TYTO_ISA_BEGIN
@@ -31,33 +32,14 @@ struct FloatLoad<quant::BF16> {
 };
 
 template <class V, bool kPairs>  // kPairs: BF16 pairs by the ISA's dot product
-struct FloatPanels {
+struct FloatPanels : FloatLanes<V, kLanes> {
+  using Layout = FloatLanes<V, kLanes>;
+  using Layout::vectors, Layout::panel_bytes;
   using Value = V;
   using Load = FloatLoad<Value>;
   static constexpr ActivationForm kForm = kPairs ? ActivationForm::bf16 : ActivationForm::f32;
   static constexpr std::size_t kStepBytes =
       kPairs ? 4 : Load::kSteps * 4;  // of activations, per vector of weights
-
-  static std::size_t vectors(std::size_t k) { return (k + Load::kSteps - 1) / Load::kSteps; }
-  static std::size_t panel_bytes(std::size_t k) { return round_up(vectors(k) * Load::kBytes, 64); }
-
-  template <class Byte>
-  static Byte* place(Byte* panel, std::size_t i, std::size_t lane) {  // of weight i of a row
-    return panel + i / Load::kSteps * Load::kBytes +
-           (lane * Load::kSteps + i % Load::kSteps) * sizeof(Value);
-  }
-  static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
-    std::memset(panel, 0, panel_bytes(k));
-    for (std::size_t lane = 0; lane < static_cast<std::size_t>(rows); ++lane)
-      for (std::size_t i = 0; i < k; ++i)
-        std::memcpy(place(panel, i, lane), file_rows + (lane * k + i) * sizeof(Value),
-                    sizeof(Value));
-  }
-  static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
-    for (std::size_t i = 0; i < k; ++i)
-      out[i] = quant::to_float(
-          quant::load_block<Value>(place(panel, i, static_cast<std::size_t>(row)), 0));
-  }
 
   template <int kStep, int kRows, int kPanels>
   TYTO_INLINE static void add(Floats (&acc)[kRows][kPanels], const std::byte* weights,

@@ -40,7 +40,7 @@ struct SimpleBlocks {
     const QuantizedRecord a(record, activation_layout(kForm, k));
     float acc = 0;
     for (std::size_t b = 0; b < k / kValues; ++b) {
-      const Block block = quant::load_block<Block>(row, b);
+      const Block& block = quant::block_at<Block>(row, b);
       std::uint8_t codes[kValues];
       block.unpack(codes);
       const std::int32_t sum = a.sums[2 * b] + a.sums[2 * b + 1];
@@ -70,7 +70,7 @@ struct SuperBlocks {
     const QuantizedRecord a(record, activation_layout(kForm, k));
     float acc = 0;
     for (std::size_t b = 0; b < k / kValues; ++b) {
-      const Block block = quant::load_block<Block>(row, b);
+      const Block& block = quant::block_at<Block>(row, b);
       std::uint8_t codes[kValues];
       block.unpack(codes);
       const std::int8_t* activations = a.codes + b * kValues;

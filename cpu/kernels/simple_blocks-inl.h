@@ -1,7 +1,5 @@
 // Linear kernels for formats of simple blocks: 32 k share a scale d (and a minimum m).
-//   panel        groups, each a header of 4 * kLanes bytes with the 16-bit scales [block][lane],
-//                then the blocks' codes (codes-inl.h). A group is two blocks, or one whose header
-//                holds d [lane] and m [lane].
+//   panel        SimplePanels (panels.h)
 //   activations  a32
 //   per block    product = sum of code * activation - offset * sum of activations
 //                acc = fma(float(product), d * scale, acc), then with a minimum
@@ -16,57 +14,16 @@ namespace tyto::cpu::TYTO_ISA {
 namespace {
 
 template <class B>
-struct SimpleBlocks {
+struct SimpleBlocks : SimplePanels<B, kLanes, kSignedBytes> {
   using Block = B;
+  using Layout = SimplePanels<B, kLanes, kSignedBytes>;
+  using Layout::blocks, Layout::panel_bytes, Layout::scales, Layout::codes;
+  using Layout::kMinimum, Layout::kGroupBlocks, Layout::kHalves, Layout::kGroupBytes;
   static constexpr int kBits = Block::kBits;
-  static constexpr bool kMinimum = quant::kHasMinimum<Block>;
   static constexpr int kOffset = kBits == 8 && kSignedBytes ? 0 : Block::kOffset;
   static constexpr ActivationForm kForm = ActivationForm::a32;
-  static constexpr std::size_t kGroupBlocks = kMinimum ? 1 : 2;
-  static constexpr std::size_t kHeader = kVector, kHalves = kLanes * 2;
-  static constexpr std::size_t kGroupBytes = kHeader + kGroupBlocks * Codes<kBits>::kBytes;
 
-  static std::size_t blocks(std::size_t k) { return round_up(k, kGroupBlocks * 32) / 32; }
-  static std::size_t panel_bytes(std::size_t k) {
-    return round_up(blocks(k) / kGroupBlocks * kGroupBytes, 64);
-  }
   static std::size_t steps(std::size_t k) { return blocks(k); }
-  template <class Byte>
-  static Byte* scales(Byte* panel, std::size_t block) {  // d; m lies kHalves behind it
-    return panel + block / kGroupBlocks * kGroupBytes + block % kGroupBlocks * kHalves;
-  }
-  template <class Byte>
-  static Byte* codes(Byte* panel, std::size_t block) {
-    return panel + block / kGroupBlocks * kGroupBytes + kHeader +
-           block % kGroupBlocks * Codes<kBits>::kBytes;
-  }
-
-  static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
-    std::memset(panel, 0, panel_bytes(k));
-    const std::size_t row_blocks = k / 32;
-    for (std::size_t b = 0; b < row_blocks; ++b)
-      for (int lane = 0; lane < rows; ++lane) {
-        const auto block =
-            quant::load_block<Block>(file_rows, static_cast<std::size_t>(lane) * row_blocks + b);
-        std::uint8_t unpacked[32];
-        block.unpack(unpacked);
-        Codes<kBits>::pack(unpacked, lane, codes(panel, b));
-        std::memcpy(scales(panel, b) + lane * 2, &block.d, 2);
-        if constexpr (kMinimum) std::memcpy(scales(panel, b) + kHalves + lane * 2, &block.m, 2);
-      }
-  }
-
-  static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
-    const std::size_t lane = static_cast<std::size_t>(row);
-    for (std::size_t b = 0; b < k / 32; ++b) {
-      std::uint8_t unpacked[32];
-      Codes<kBits>::unpack(codes(panel, b), row, unpacked);
-      const float d = to_float(quant::load_block<quant::F16>(scales(panel, b), lane));
-      const float m =
-          kMinimum ? to_float(quant::load_block<quant::F16>(scales(panel, b) + kHalves, lane)) : 0;
-      quant::dequantize_simple<Block>(unpacked, d, m, out + b * 32);
-    }
-  }
 
   // What follows a block's integer product: acc and its place among the activations.
   TYTO_INLINE static Floats accumulate(Floats acc, Ints product, Floats d, Floats m, Ints sum_pair,

@@ -1,9 +1,6 @@
 // Linear kernels for formats of super-blocks: 256 k share a scale d, and sub-blocks have integer
 // scales (and minimums).
-//   panel        groups of 256 k, each a header and the codes of 8 units of 32 k (codes-inl.h).
-//                The header with minimums: d [lane], dmin [lane], 16 bits each; then the file's 12
-//                bytes of 6-bit scales and minimums, words [3][lane]. Without: d [lane], 16 bits,
-//                and as many bytes unused; then the scales of 16 k, int8 [16][lane].
+//   panel        SuperPanels (panels.h)
 //   activations  a256
 //   per group    product = sum over sub-blocks of
 //                          sub-scale * (sum of code * activation - offset * sum of activations)
@@ -43,67 +40,16 @@ TYTO_INLINE void spread_sub_scales(const std::byte* packed, std::byte* scales, s
 }
 
 template <class B>
-struct SuperBlocks {
+struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
   using Block = B;
+  using Layout = SuperPanels<B, kLanes, kSignedBytes>;
+  using Layout::kHalves, Layout::kSubScales, Layout::kHeader, Layout::kGroupBytes;
+  using Layout::kMinimum, Layout::kPerUnit, Layout::kSubBlocks, Layout::panel_bytes;
   static constexpr int kBits = Block::kBits, kOffset = Block::kOffset;
-  static constexpr bool kMinimum = quant::kHasMinimum<Block>;
-  static constexpr int kPerUnit = kMinimum ? 1 : 2;  // sub-blocks in 32 k
-  static constexpr int kSubBlocks = 8 * kPerUnit;    // in a group
-  static constexpr int kVectors = 8 / kPerUnit;      // of codes, in a sub-block
+  static constexpr int kVectors = 8 / kPerUnit;  // of codes, in a sub-block
   static constexpr ActivationForm kForm = ActivationForm::a256;
-  static constexpr std::size_t kHalves = kLanes * 2, kSubScales = 2 * kHalves;
-  static constexpr std::size_t kHeader =
-      kSubScales + (kMinimum ? 3 * kVector : kSubBlocks * kLanes);
-  static constexpr std::size_t kGroupBytes = kHeader + 8 * Codes<kBits>::kBytes;
 
   static std::size_t steps(std::size_t k) { return k / 256; }
-  static std::size_t panel_bytes(std::size_t k) { return round_up(k / 256 * kGroupBytes, 64); }
-
-  static void pack(const std::byte* file_rows, int rows, std::size_t k, std::byte* panel) {
-    std::memset(panel, 0, panel_bytes(k));
-    for (std::size_t g = 0; g < k / 256; ++g)
-      for (int lane = 0; lane < rows; ++lane) {
-        const auto block =
-            quant::load_block<Block>(file_rows, static_cast<std::size_t>(lane) * (k / 256) + g);
-        std::byte* group = panel + g * kGroupBytes;
-        std::memcpy(group + lane * 2, &block.d, 2);
-        if constexpr (kMinimum) {
-          std::memcpy(group + kHalves + lane * 2, &block.dmin, 2);
-          for (std::size_t w = 0; w < 3; ++w)
-            std::memcpy(group + kSubScales + w * kVector + lane * 4, block.sub_scales + w * 4, 4);
-        } else {
-          for (int s = 0; s < kSubBlocks; ++s)
-            group[kSubScales + s * kLanes + lane] = static_cast<std::byte>(block.sub_scales[s]);
-        }
-        std::uint8_t unpacked[256];
-        block.unpack(unpacked);
-        for (int u = 0; u < 8; ++u)
-          Codes<kBits>::pack(unpacked + u * 32, lane, group + kHeader + u * Codes<kBits>::kBytes);
-      }
-  }
-
-  static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
-    const std::size_t lane = static_cast<std::size_t>(row);
-    for (std::size_t g = 0; g < k / 256; ++g, out += 256) {
-      const std::byte* group = panel + g * kGroupBytes;
-      std::uint8_t unpacked[256];
-      for (int u = 0; u < 8; ++u)
-        Codes<kBits>::unpack(group + kHeader + u * Codes<kBits>::kBytes, row, unpacked + u * 32);
-      const float d = to_float(quant::load_block<quant::F16>(group, lane));
-      if constexpr (kMinimum) {
-        std::uint8_t packed[12];
-        for (std::size_t w = 0; w < 3; ++w)
-          std::memcpy(packed + w * 4, group + kSubScales + w * kVector + lane * 4, 4);
-        const float dmin = to_float(quant::load_block<quant::F16>(group + kHalves, lane));
-        quant::dequantize_super(unpacked, quant::unpack_sub_scales(packed), d, dmin, out);
-      } else {
-        std::int8_t scales[kSubBlocks];
-        for (int s = 0; s < kSubBlocks; ++s)
-          scales[s] = static_cast<std::int8_t>(group[kSubScales + s * kLanes + row]);
-        quant::dequantize_super(unpacked, scales, kOffset, d, out);
-      }
-    }
-  }
 
   // Scales [kSubBlocks][lane] and minimums [8][lane] of a group, with `step` bytes between vectors.
   TYTO_INLINE static void spread(const std::byte* group, std::byte* scales, std::byte* minimums,

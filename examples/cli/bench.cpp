@@ -128,7 +128,7 @@ class Bench {
     const double mean_length = arguments_.depth + (arguments_.tokens + 1) / 2.0;
     double weights = 0, cache = 0;
     for (const tyto::MemoryPlan::Device& device : plan.devices) {
-      weights += static_cast<double>(device.weights);
+      weights += static_cast<double>(device.weights + device.mapped);
       cache += static_cast<double>(device.cache);
     }
     const double rows = static_cast<double>(sessions_.front().capacity()) * arguments_.batch;
@@ -139,14 +139,14 @@ class Bench {
     const tyto::MemoryPlan plan = model_.memory();
     std::uint64_t total = plan.host_tables;
     for (const tyto::MemoryPlan::Device& device : plan.devices)
-      total += device.weights + device.cache + device.workspace;
+      total += device.weights + device.mapped + device.cache + device.workspace;
     return total;
   }
 
   double unread_weights() const {
     const tyto::FileSystem& files = tyto::file::os_files();
     const auto source = files.open(arguments_.model.path).value();
-    const auto file = tyto::file::open_gguf(source, arguments_.model.path, &files).value();
+    const auto file = tyto::file::open_model(source, arguments_.model.path, &files).value();
     const auto* table = file->find("token_embd.weight");
     return table != nullptr && file->find("output.weight") != nullptr
                ? static_cast<double>(table->bytes)

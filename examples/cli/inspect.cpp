@@ -6,6 +6,7 @@
 #include <map>
 
 #include "examples/cli/program.h"
+#include "src/file/packed.h"
 #include "src/file/quoted.h"
 #include "src/file/tensor_source.h"
 
@@ -54,7 +55,13 @@ std::string shown(std::string_view name) {
 }
 
 void print_file(const ModelFile& file) {
-  std::string out = fmt::format("fingerprint {}\n\nmetadata\n", file.fingerprint());
+  std::string out = fmt::format("fingerprint {}\n", file.fingerprint());
+  if (const auto packed = file.packed())
+    out += fmt::format(
+        "packed for {}, layout {}, {} from {} with the content hash {}\n", shown(packed->table()),
+        packed->header().layout, size_text(packed->header().weights_bytes),
+        size_text(packed->header().source_bytes), tyto::hex(packed->header().source_hash));
+  out += "\nmetadata\n";
   const tyto::file::Metadata& metadata = file.metadata();
   std::size_t width = 0;
   for (std::size_t i = 0; i < metadata.size(); ++i) width = std::max(width, metadata.key(i).size());
@@ -74,12 +81,22 @@ void print_file(const ModelFile& file) {
 void print_plan(const tyto::MemoryPlan& plan) {
   std::string out = "\nmemory\n";
   for (const tyto::MemoryPlan::Device& device : plan.devices)
-    out += fmt::format("  {}: weights {}, cache {}, workspace {}\n", device.name,
-                       size_text(device.weights), size_text(device.cache),
+    out += fmt::format("  {}: weights {}, mapped {}, cache {}, workspace {}\n", device.name,
+                       size_text(device.weights), size_text(device.mapped), size_text(device.cache),
                        size_text(device.workspace));
   out += fmt::format("  host tables about {}, peak while loading {}\n", size_text(plan.host_tables),
                      size_text(plan.host_peak_during_load));
   write_out(out);
+}
+
+std::string packed_json(const ModelFile& file) {
+  const auto packed = file.packed();
+  if (!packed) return "null";
+  JsonObject object;
+  object.text("table", shown(packed->table())).integer("layout", packed->header().layout);
+  object.bytes("weights", packed->header().weights_bytes);
+  object.bytes("source_bytes", packed->header().source_bytes);
+  return object.text("source_hash", tyto::hex(packed->header().source_hash)).done();
 }
 
 std::string metadata_json(const ModelFile& file) {
@@ -106,6 +123,7 @@ std::string plan_json(const tyto::MemoryPlan& plan) {
   for (const tyto::MemoryPlan::Device& device : plan.devices) {
     JsonObject object;
     object.text("name", device.name).bytes("weights", device.weights);
+    object.bytes("mapped", device.mapped);
     devices.raw(object.bytes("cache", device.cache).bytes("workspace", device.workspace).done());
   }
   JsonObject object;
@@ -116,7 +134,7 @@ std::string plan_json(const tyto::MemoryPlan& plan) {
 void inspect(const ModelArguments& arguments, Program& program) {
   const tyto::FileSystem& files = tyto::file::os_files();
   const auto source = files.open(arguments.path).value();
-  const auto file = tyto::file::open_gguf(source, arguments.path, &files).value();
+  const auto file = tyto::file::open_model(source, arguments.path, &files).value();
   // A file without weights, or of a family that is not known, has no plan: worth saying, and no
   // failure.
   const auto plan =
@@ -127,7 +145,9 @@ void inspect(const ModelArguments& arguments, Program& program) {
     JsonObject object("tyto.inspect.v1");
     object.text("file", arguments.path).text("fingerprint", file->fingerprint());
     object.number("parameters", totals.values).bytes("tensor_bytes", totals.bytes);
-    object.raw("metadata", metadata_json(*file)).raw("tensors", tensors_json(*file));
+    object.raw("packed", packed_json(*file))
+        .raw("metadata", metadata_json(*file))
+        .raw("tensors", tensors_json(*file));
     object.raw("memory", plan ? plan_json(*plan) : "null");
     if (!plan) object.text("memory_error", plan.error().message());
     return write_json(object);

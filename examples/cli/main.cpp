@@ -31,7 +31,7 @@ int run(int argc, char** argv, cli::Program& program) {
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   for (const auto add : {cli::add_run, cli::add_tokenize, cli::add_inspect, cli::add_bench,
-                         cli::add_perplexity, cli::add_logits})
+                         cli::add_perplexity, cli::add_logits, cli::add_pack})
     add(app, program);
   try {
     app.parse(argc, argv);

@@ -52,24 +52,34 @@ void add_json_option(CLI::App& command, Program& program) {
 }
 
 CLI::Option* add_model_option(CLI::App& command, ModelArguments& arguments) {
-  return command.add_option("MODEL", arguments.path, "A GGUF file, or the first of a split one")
+  return command
+      .add_option("MODEL", arguments.path,
+                  "A GGUF file, the first of a split one, or a packed file")
       ->required();
 }
 
-void add_compute_options(CLI::App& command, ModelArguments& arguments) {
+void add_threads_option(CLI::App& command, ModelArguments& arguments) {
   command
       .add_option("-t,--threads", arguments.threads,
                   "Threads; all cores that may be used, if not given")
       ->check(CLI::Range(1, 4096));
-  command
-      .add_option("--device", arguments.device,
-                  "auto, cpu, or reference (plain loops, for checking)")
-      ->capture_default_str();
+}
+
+void add_isa_option(CLI::App& command, ModelArguments& arguments) {
   command
       .add_option("--isa", arguments.isa, "Instruction set: best, scalar, avx2, avx512, amx, neon")
       ->check(CLI::IsMember({"best", "scalar", "avx2", "avx512", "amx", "neon"}))
       ->envname("TYTO_FORCE_ISA")
       ->capture_default_str();
+}
+
+void add_compute_options(CLI::App& command, ModelArguments& arguments) {
+  add_threads_option(command, arguments);
+  command
+      .add_option("--device", arguments.device,
+                  "auto, cpu, or reference (plain loops, for checking)")
+      ->capture_default_str();
+  add_isa_option(command, arguments);
   command
       .add_option("--ctx", arguments.context,
                   "Room for this many tokens; 4096, if not given. A text gets at most the "
@@ -82,6 +92,12 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       .add_option("--mem", arguments.memory,
                   "The most memory to take, like 8G; no limit, if not given")
       ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--packed-cache", arguments.packed_cache,
+                  "A folder that keeps models as packed files, so that they start at once")
+      ->check(CLI::ExistingDirectory);
+  command.add_flag("--verify-packed", arguments.verify_packed,
+                   "Compare the content hashes of packed files");
 }
 
 int context_of(const ModelArguments& arguments) {
@@ -100,6 +116,8 @@ tyto::ModelOptions model_options(const ModelArguments& arguments, Program& progr
   options.isa = isa_of(arguments.isa);
   options.cache_type = cache_type_of(arguments.cache_type);
   options.cache_tokens = tokens;
+  options.packed_cache = arguments.packed_cache;
+  options.verify_packed = arguments.verify_packed;
   options.limits.sequences = sequences;
   options.runtime = tyto::Runtime::create(runtime).value();
   options.progress = [&program, line = ProgressLine()](float fraction) mutable {

@@ -19,6 +19,7 @@ struct Program {
 
 // One command each: adds itself to the program.
 void add_run(CLI::App& app, Program& program);
+void add_pack(CLI::App& app, Program& program);
 void add_tokenize(CLI::App& app, Program& program);
 void add_inspect(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
@@ -34,11 +35,15 @@ struct ModelArguments {
   std::string cache_type = "bf16";
   int context = 0;  // 0: the model's own, kDefaultContext at most
   std::uint64_t memory = 0;
+  std::string packed_cache;  // empty: none
+  bool verify_packed = false;
 };
 inline constexpr int kDefaultContext = 4096;
 
 void add_json_option(CLI::App& command, Program& program);
 CLI::Option* add_model_option(CLI::App& command, ModelArguments& arguments);
+void add_threads_option(CLI::App& command, ModelArguments& arguments);
+void add_isa_option(CLI::App& command, ModelArguments& arguments);
 void add_compute_options(CLI::App& command, ModelArguments& arguments);
 
 // `tokens` of cache for `sequences` sessions at once. The log goes to stderr; Ctrl-C cancels

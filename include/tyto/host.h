@@ -35,6 +35,12 @@ class TYTO_EXPORT FileSource {
   virtual Result<std::uint64_t> size() const = 0;
   // Fills all of `into`, or fails with `io` (also where the file ends too early).
   virtual Result<> read(std::uint64_t offset, std::span<std::byte> into) const = 0;
+  // All of it as memory that stays where and as it is while the source lives. Empty: it can only be
+  // read. Of a packed file the weights are used where they lie there, and are neither allocated nor
+  // copied.
+  virtual std::span<const std::byte> map() const noexcept { return {}; }
+  // When the content last changed, in nanoseconds since 1970; 0: not known.
+  virtual std::int64_t modified() const noexcept { return 0; }
 };
 
 // Where paths lead: the model's own, and the shards and side files beside it.
@@ -44,7 +50,8 @@ class TYTO_EXPORT FileSystem {
   virtual Result<std::shared_ptr<const FileSource>> open(std::string_view utf8_path) const = 0;
 };
 
-// A FileSource over bytes of the host's. The bytes must outlive it.
+// A FileSource over bytes of the host's. The bytes must outlive it, and with it all models that
+// were loaded from it as a packed file, which keep it.
 TYTO_EXPORT Result<std::shared_ptr<const FileSource>> memory_source(
     std::span<const std::byte> bytes);
 

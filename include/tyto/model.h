@@ -39,7 +39,17 @@ struct ModelOptions {
   // Of all sessions and forks of this model together; rounded up to whole pages of 16.
   int cache_tokens = 4096;
   Limits limits = {};
-  bool check_weights = true;  // refuse NaN and infinite weights and scales while loading
+  // Refuse NaN and infinite weights and scales while loading. Those of a packed file were checked
+  // when it was written.
+  bool check_weights = true;
+  // A directory for packed files (Model::pack), empty: none. load() uses the one it finds there for
+  // this file and instruction set; where there is none, or one that does not fit, it packs as ever
+  // and writes one for the next load. What cannot be written is a warning in the log. Several
+  // processes may share a directory; old files in it are the host's to delete.
+  std::string packed_cache = {};
+  // Compare the content hashes of packed files, not their headers only: reads all of them, and all
+  // of the file that a cached one was made of.
+  bool verify_packed = false;
   // Called from the loading thread; false cancels the load.
   std::function<bool(float fraction)> progress = {};
   std::shared_ptr<Runtime> runtime = {};  // null: one of the model's own, with RuntimeOptions{}
@@ -50,10 +60,14 @@ struct MemoryPlan {
     std::string name;
     // Bytes, equal to what load() then allocates.
     std::uint64_t weights = 0, cache = 0, workspace = 0;
+    // Weights of a packed file that are used where they lie in its memory: not allocated, in no
+    // budget, and of an OS file shared with other processes and dropped by the system where memory
+    // is short. `weights` is 0 then.
+    std::uint64_t mapped = 0;
   };
   std::vector<Device> devices;
   std::uint64_t host_tables = 0;  // tokenizer and plan, an estimate
-  // All of the above and the buffers that loading needs for a while.
+  // All of the above but `mapped`, and the buffers that loading needs for a while.
   std::uint64_t host_peak_during_load = 0;
 };
 
@@ -73,7 +87,10 @@ class Session;
 // the weights use step(). A default-constructed or moved-from Model answers bad_argument.
 class TYTO_EXPORT Model {
  public:
-  // A GGUF file, the first file of a split one, or a host FileSystem's path.
+  // A GGUF file, the first file of a split one, or a packed file; of the OS, or a host FileSystem's
+  // path. A packed file is `mismatch` for another device or instruction set than asked for (`best`
+  // takes what the file has, where this machine has it), and for another version of tyto. It must
+  // not be changed in place while a model uses it; replacing it by a rename is fine.
   static Result<Model> load(std::string_view utf8_path, const ModelOptions& options = {});
   static Result<Model> load(std::shared_ptr<const FileSource> source,
                             const ModelOptions& options = {});
@@ -81,6 +98,14 @@ class TYTO_EXPORT Model {
   static Result<MemoryPlan> plan(std::string_view utf8_path, const ModelOptions& options = {});
   static Result<MemoryPlan> plan(std::shared_ptr<const FileSource> source,
                                  const ModelOptions& options = {});
+
+  // Writes a packed file: metadata, tokenizer and weights as load() would pack them for
+  // options.isa, which may be one that this machine lacks. Loading it takes no time for reading and
+  // packing, and its weights are not copied to memory but used from the file. What is at
+  // `packed_path` is replaced at once, and only where it is empty or a packed file, too. Takes no
+  // memory but a few buffers.
+  static Result<> pack(std::string_view utf8_path, std::string_view packed_path,
+                       const ModelOptions& options = {});
 
   Result<Session> new_session(const SessionOptions& options = {}) const;
   Tokenizer tokenizer() const noexcept;  // a copy shares its tables

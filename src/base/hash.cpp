@@ -51,7 +51,7 @@ void Hash128::update(std::span<const std::byte> bytes) noexcept {
 
 void Hash128::update(std::uint64_t value) noexcept { update(std::as_bytes(std::span(&value, 1))); }
 
-std::array<std::uint64_t, 2> Hash128::value() const noexcept {
+HashValue Hash128::value() const noexcept {
   std::array<std::byte, kBlock> rest{};
   std::copy_n(tail_.begin(), length_ % kBlock, rest.begin());
   std::uint64_t low = low_ ^ scramble_low(load(rest.data())) ^ length_;
@@ -65,9 +65,10 @@ std::array<std::uint64_t, 2> Hash128::value() const noexcept {
   return {low, high};
 }
 
-std::string Hash128::hex() const {
-  const auto [low, high] = value();
-  return fmt::format("{:016x}{:016x}", low, high);
+std::string Hash128::hex() const { return tyto::hex(value()); }
+
+std::string hex(const HashValue& value) {
+  return fmt::format("{:016x}{:016x}", value[0], value[1]);
 }
 
 }  // namespace tyto

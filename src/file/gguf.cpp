@@ -23,6 +23,7 @@ class GgufFile : public ModelFile {
   explicit GgufFile(std::string_view name) : name_(name) {}
 
   Result<> open(std::shared_ptr<const FileSource> first, const FileSystem* files);
+  Result<> open(std::span<const std::shared_ptr<const FileSource>> shards);
 
   std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
   const TensorInfo* find(std::string_view name) const noexcept override;
@@ -32,14 +33,18 @@ class GgufFile : public ModelFile {
   std::string_view name() const noexcept override { return name_; }
   std::uint64_t header_bytes() const noexcept override { return header_bytes_; }
   std::string fingerprint() const override;
+  std::span<const Part> parts() const noexcept override { return shards_; }
 
  private:
-  Result<> open_others(const FileSystem* files, std::uint64_t count);
+  Result<std::uint64_t> open_first(std::shared_ptr<const FileSource> source);  // how many there are
+  Result<> open_other(std::shared_ptr<const FileSource> source, std::string_view name,
+                      std::uint64_t index, std::uint64_t count);
   void add_tensors(GgufHeader header, std::shared_ptr<const FileSource> source);
+  Result<> check_count() const;
   Result<> index_names();  // a tensor that appears twice is bad_file
 
   std::string name_;
-  std::vector<std::shared_ptr<const FileSource>> shards_;
+  std::vector<Part> shards_;
   std::unique_ptr<GgufMetadata> metadata_;  // the first shard's
   std::vector<TensorInfo> tensors_;
   std::vector<GgufPlace> places_;       // of tensors_
@@ -48,16 +53,8 @@ class GgufFile : public ModelFile {
 };
 
 Result<> GgufFile::open(std::shared_ptr<const FileSource> first, const FileSystem* files) {
-  TYTO_TRY(GgufHeader header, read_gguf_header(*first, name_));
-  TYTO_TRY(const std::uint64_t count, split_count(*header.metadata, name_));
-  metadata_ = std::move(header.metadata);
-  add_tensors(std::move(header), std::move(first));
-  if (count > 1) TYTO_TRY(open_others(files, count));
-  return index_names();
-}
-
-Result<> GgufFile::open_others(const FileSystem* files, std::uint64_t count) {
-  if (files == nullptr)
+  TYTO_TRY(const std::uint64_t count, open_first(std::move(first)));
+  if (count > 1 && files == nullptr)
     return fail(ErrorCode::unsupported,
                 "{}: the first of {} split files, which are loaded by path only", name_, count);
   for (std::uint64_t i = 1; i < count; ++i) {
@@ -67,18 +64,46 @@ Result<> GgufFile::open_others(const FileSystem* files, std::uint64_t count) {
       return fail(source.error().code(), "{}: file {} of {} cannot be opened: {}", name_, i + 1,
                   count, source.error().message());
     if (!*source) return fail(ErrorCode::io, "{}: the FileSystem answered no FileSource", shard);
-    TYTO_TRY(GgufHeader header, read_gguf_header(**source, shard));
-    TYTO_TRY(check_shard(*header.metadata, shard, i, count));
-    add_tensors(std::move(header), *std::move(source));
-    if (tensors_.size() > kMaxTensors)
-      return fail(ErrorCode::limit, "{}: more than {} tensors", shard, kMaxTensors);
+    TYTO_TRY(open_other(*std::move(source), shard, i, count));
   }
+  if (count > 1) TYTO_TRY(check_count());
+  return index_names();
+}
+
+Result<> GgufFile::open(std::span<const std::shared_ptr<const FileSource>> shards) {
+  TYTO_TRY(const std::uint64_t count, open_first(shards.front()));
+  if (count != shards.size())
+    return fail(ErrorCode::bad_file, "{}: the first of {} split files, but there are {}", name_,
+                count, shards.size());
+  for (std::uint64_t i = 1; i < count; ++i) TYTO_TRY(open_other(shards[i], name_, i, count));
+  if (count > 1) TYTO_TRY(check_count());
+  return index_names();
+}
+
+Result<std::uint64_t> GgufFile::open_first(std::shared_ptr<const FileSource> source) {
+  TYTO_TRY(GgufHeader header, read_gguf_header(*source, name_));
+  TYTO_TRY(const std::uint64_t count, split_count(*header.metadata, name_));
+  metadata_ = std::move(header.metadata);
+  add_tensors(std::move(header), std::move(source));
+  return count;
+}
+
+Result<> GgufFile::open_other(std::shared_ptr<const FileSource> source, std::string_view name,
+                              std::uint64_t index, std::uint64_t count) {
+  TYTO_TRY(GgufHeader header, read_gguf_header(*source, name));
+  TYTO_TRY(check_shard(*header.metadata, name, index, count));
+  add_tensors(std::move(header), std::move(source));
+  if (tensors_.size() <= kMaxTensors) return {};
+  return fail(ErrorCode::limit, "{}: more than {} tensors", name, kMaxTensors);
+}
+
+Result<> GgufFile::check_count() const {
   TYTO_TRY(const std::uint64_t expected,
            metadata_->integer_or("split.tensors.count", tensors_.size()));
   if (expected == tensors_.size()) return {};
   return fail(ErrorCode::bad_file,
               "{}: {} tensors in {} files, but key 'split.tensors.count' is {}", name_,
-              tensors_.size(), count, expected);
+              tensors_.size(), shards_.size(), expected);
 }
 
 void GgufFile::add_tensors(GgufHeader header, std::shared_ptr<const FileSource> source) {
@@ -86,7 +111,7 @@ void GgufFile::add_tensors(GgufHeader header, std::shared_ptr<const FileSource> 
   std::move(header.tensors.begin(), header.tensors.end(), std::back_inserter(tensors_));
   places_.insert(places_.end(), header.places.begin(), header.places.end());
   header_bytes_ += header.bytes;
-  shards_.push_back(std::move(source));
+  shards_.push_back({std::move(source), header.bytes});
 }
 
 Result<> GgufFile::index_names() {
@@ -120,7 +145,7 @@ Result<> GgufFile::read(const TensorInfo& tensor, std::uint64_t offset,
                 "{}: {} bytes wanted at offset {} of tensor {}, which has {}", name_, into.size(),
                 offset, quoted(tensor.name), tensor.bytes);
   const GgufPlace& place = places_[static_cast<std::size_t>(&tensor - first)];
-  const Result<> done = shards_[place.shard]->read(place.offset + offset, into);
+  const Result<> done = shards_[place.shard].source->read(place.offset + offset, into);
   if (done) return {};
   return fail(done.error().code(), "{}: reading tensor {}: {}", name_, quoted(tensor.name),
               done.error().message());
@@ -150,6 +175,13 @@ Result<std::unique_ptr<ModelFile>> open_gguf(std::shared_ptr<const FileSource> s
   if (!source) return fail(ErrorCode::bad_argument, "{}: no FileSource was given", name);
   auto file = std::make_unique<GgufFile>(name);
   TYTO_TRY(file->open(std::move(source), files));
+  return std::unique_ptr<ModelFile>(std::move(file));
+}
+
+Result<std::unique_ptr<ModelFile>> open_gguf(
+    std::span<const std::shared_ptr<const FileSource>> shards, std::string_view name) {
+  auto file = std::make_unique<GgufFile>(name);
+  TYTO_TRY(file->open(shards));
   return std::unique_ptr<ModelFile>(std::move(file));
 }
 

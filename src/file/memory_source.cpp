@@ -22,6 +22,8 @@ class MemorySource : public FileSource {
     return {};
   }
 
+  std::span<const std::byte> map() const noexcept override { return bytes_; }
+
  private:
   std::span<const std::byte> bytes_;
 };

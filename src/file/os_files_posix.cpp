@@ -1,99 +1,63 @@
 // Files of a POSIX system. Only regular files are read: a directory, a pipe or a device has no size
 // to check against.
-#define _FILE_OFFSET_BITS 64  // files above 2 GiB on 32-bit systems; before any system header
-#include <fcntl.h>
+#include "src/file/posix.h"
+// then:
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "src/base/checked.h"
-#include "src/base/error.h"
 #include "src/file/tensor_source.h"
 
 namespace tyto::file {
 namespace {
 
-// strerror speaks the locale's language, and is not safe to call from several threads everywhere.
-std::string reason(int error) {
-  switch (error) {
-    case ENOENT:
-      return "no such file";
-    case ENOTDIR:
-      return "a part of the path is not a directory";
-    case EACCES:
-    case EPERM:
-      return "permission denied";
-    case ELOOP:
-      return "too many symbolic links";
-    case ENAMETOOLONG:
-      return "the name is too long";
-    case EMFILE:
-    case ENFILE:
-      return "too many open files";
-    case EIO:
-      return "input/output error";
-    default:
-      return fmt::format("system error {}", error);
-  }
-}
-
-template <class Call>
-auto retry(Call call) {
-  auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
-  return result;
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) noexcept : value_(value) {}
-  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  int get() const noexcept { return value_; }
-
- private:
-  int value_;
-};
-
 class OsFile : public FileSource {
  public:
   OsFile(Descriptor file, std::uint64_t size) noexcept : file_(std::move(file)), size_(size) {}
+  ~OsFile() override {
+    if (!map_.empty()) ::munmap(const_cast<std::byte*>(map_.data()), map_.size());
+  }
 
   Result<std::uint64_t> size() const override { return size_; }
 
   Result<> read(std::uint64_t offset, std::span<std::byte> into) const override {
-    if (!(Checked(offset) + Checked(into.size()) <= Checked(size_)))
-      return fail(ErrorCode::io, "{} bytes wanted at offset {}, but the file has {}", into.size(),
-                  offset, size_);
-    while (!into.empty()) {
-      const std::size_t piece = std::min(into.size(), kLargestRead);
-      const ssize_t got = retry(
-          [&] { return ::pread(file_.get(), into.data(), piece, static_cast<off_t>(offset)); });
-      if (got < 0) return fail(ErrorCode::io, "{}", reason(errno));
-      if (got == 0)
-        return fail(ErrorCode::io, "the file now ends at offset {}, it had {} bytes", offset,
-                    size_);
-      offset += static_cast<std::uint64_t>(got);
-      into = into.subspan(static_cast<std::size_t>(got));
+    return read_file(file_, size_, offset, into);
+  }
+
+  std::span<const std::byte> map() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (map_.empty() && size_ > 0 && size_ <= std::numeric_limits<std::size_t>::max()) {
+      const auto size = static_cast<std::size_t>(size_);
+      void* const at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.get(), 0);
+      if (at != MAP_FAILED) map_ = {static_cast<const std::byte*>(at), size};
     }
-    return {};
+    return map_;
+  }
+
+  std::int64_t modified() const noexcept override {
+    struct stat status;
+    if (::fstat(file_.get(), &status) != 0) return 0;
+#if defined(__APPLE__)
+    const timespec& time = status.st_mtimespec;
+#else
+    const timespec& time = status.st_mtim;
+#endif
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   }
 
  private:
-  static constexpr std::size_t kLargestRead = std::size_t{1}
-                                              << 30;  // some systems refuse more than 2^31 - 1
-
   Descriptor file_;
   std::uint64_t size_;
+  mutable std::mutex mutex_;  // guards what follows, which is made when it is asked for
+  mutable std::span<const std::byte> map_;
 };
 
 class OsFiles : public FileSystem {

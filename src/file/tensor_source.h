@@ -37,21 +37,38 @@ class TensorSource {
                         std::span<std::byte> into) const = 0;
 };
 
+class PackedFile;  // src/file/packed.h
+
 // A model file: what it says of itself, and its tensors.
 class ModelFile : public TensorSource {
  public:
+  // One of the files it consists of; its first bytes are metadata and tensor directory.
+  struct Part {
+    std::shared_ptr<const FileSource> source;
+    std::uint64_t header_bytes = 0;
+  };
   virtual const Metadata& metadata() const noexcept = 0;
   virtual std::string_view name() const noexcept = 0;  // for messages: the path, or "memory"
   // Of all shards: metadata and tensor directory.
   virtual std::uint64_t header_bytes() const noexcept = 0;
   virtual std::string fingerprint() const = 0;  // 32 hex digits over metadata and tensor directory
+  virtual std::span<const Part> parts() const noexcept = 0;
+  // Not null: the file has no tensor data, but the weights as some backend packed them.
+  virtual std::shared_ptr<const PackedFile> packed() const noexcept { return nullptr; }
 };
+
+// Opens a GGUF file, or a packed one (src/file/packed.h).
+Result<std::unique_ptr<ModelFile>> open_model(std::shared_ptr<const FileSource> source,
+                                              std::string_view name, const FileSystem* files);
 
 // Opens a GGUF file (github.com/ggml-org/ggml, docs/gguf.md), version 2 or 3, single or split,
 // checks everything in its headers, and reads no tensor data. `files` opens the other shards; null:
 // a split source is `unsupported`.
 Result<std::unique_ptr<ModelFile>> open_gguf(std::shared_ptr<const FileSource> source,
                                              std::string_view name, const FileSystem* files);
+// The same with all files of a split one at hand, in order.
+Result<std::unique_ptr<ModelFile>> open_gguf(
+    std::span<const std::shared_ptr<const FileSource>> shards, std::string_view name);
 
 // The operating system's files.
 const FileSystem& os_files() noexcept;

@@ -63,11 +63,20 @@ inline F16 to_f16(float value) noexcept {
   return {static_cast<std::uint16_t>(sign | magnitude)};
 }
 
+// A number, wherever it lies.
+template <class Value>
+Value load_block(const std::byte* values, std::size_t index) noexcept {
+  Value value;
+  std::memcpy(&value, values + index * sizeof(Value), sizeof(Value));
+  return value;
+}
+
+// A block where it lies, at an even address. Not a copy: loading codes from one that was just
+// stored in other pieces stalls.
 template <class Block>
-Block load_block(const std::byte* blocks, std::size_t index) noexcept {
-  Block block;
-  std::memcpy(&block, blocks + index * sizeof(Block), sizeof(Block));
-  return block;
+const Block& block_at(const std::byte* blocks, std::size_t index) noexcept {
+  static_assert(alignof(Block) <= 2);
+  return reinterpret_cast<const Block*>(blocks)[index];
 }
 
 // The low nibbles of `count` bytes, then the high nibbles.
@@ -75,6 +84,19 @@ inline void unpack_nibbles(const std::uint8_t* bytes, int count, std::uint8_t* o
   for (int i = 0; i < count; ++i) {
     out[i] = bytes[i] & 15;
     out[count + i] = bytes[i] >> 4;
+  }
+}
+
+// Adds 16 to those of `codes`, eight to a byte of `bits`, whose bit is set.
+inline void add_fifth_bits(const std::uint8_t* bits, int count, std::uint8_t* codes) noexcept {
+  for (int i = 0; i < count / 8; ++i) {
+    // Byte j keeps bit j alone; then its highest bit says whether it is not zero.
+    const std::uint64_t own = bits[i] * 0x0101010101010101u & 0x8040201008040201u;
+    const std::uint64_t fifth = ((own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+    std::uint64_t eight;
+    std::memcpy(&eight, codes + i * 8, 8);
+    eight |= fifth;
+    std::memcpy(codes + i * 8, &eight, 8);
   }
 }
 
@@ -145,19 +167,26 @@ void dequantize_block(const Block& block, float* values) noexcept {
 template <class Block>
 void dequantize_blocks(const std::byte* blocks, std::size_t count, float* values) {
   for (std::size_t i = 0; i < count; ++i)
-    dequantize_block(load_block<Block>(blocks, i), values + i * Block::kValues);
+    dequantize_block(block_at<Block>(blocks, i), values + i * Block::kValues);
 }
+
+// Neither infinite nor NaN: not all bits of the exponent are set.
+inline bool is_finite(float value) noexcept {
+  return (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) != 0x7f800000u;
+}
+inline bool is_finite(F16 value) noexcept { return (value.bits & 0x7c00u) != 0x7c00u; }
+inline bool is_finite(BF16 value) noexcept { return (value.bits & 0x7f80u) != 0x7f80u; }
 
 template <class Block>
 bool finite_blocks(const std::byte* blocks, std::size_t count) {
-  bool finite = true;
+  unsigned bad = 0;  // no early end: that would be slower
   for (std::size_t i = 0; i < count; ++i) {
-    const Block block = load_block<Block>(blocks, i);
-    finite = finite && std::isfinite(to_float(block.d));
-    if constexpr (requires { block.m; }) finite = finite && std::isfinite(to_float(block.m));
-    if constexpr (requires { block.dmin; }) finite = finite && std::isfinite(to_float(block.dmin));
+    const Block& block = block_at<Block>(blocks, i);
+    bad |= !is_finite(block.d);
+    if constexpr (requires { block.m; }) bad |= !is_finite(block.m);
+    if constexpr (requires { block.dmin; }) bad |= !is_finite(block.dmin);
   }
-  return finite;
+  return bad == 0;
 }
 
 // Float formats: a block is one value.
@@ -168,10 +197,9 @@ void dequantize_floats(const std::byte* blocks, std::size_t count, float* values
 
 template <class Value>
 bool finite_floats(const std::byte* blocks, std::size_t count) {
-  bool finite = true;
-  for (std::size_t i = 0; i < count; ++i)
-    finite = finite && std::isfinite(to_float(load_block<Value>(blocks, i)));
-  return finite;
+  unsigned bad = 0;
+  for (std::size_t i = 0; i < count; ++i) bad |= !is_finite(load_block<Value>(blocks, i));
+  return bad == 0;
 }
 
 }  // namespace tyto::quant

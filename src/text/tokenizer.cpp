@@ -15,7 +15,7 @@ std::uint64_t Tokenizer::Impl::memory_bytes() const noexcept {
 
 static Result<Tokenizer> load_gguf(std::shared_ptr<const FileSource> source,
                                    std::string_view file_name, const FileSystem* files) {
-  TYTO_TRY(const auto model, file::open_gguf(std::move(source), file_name, files));
+  TYTO_TRY(const auto model, file::open_model(std::move(source), file_name, files));
   return text::make_tokenizer(model->metadata(), file_name);
 }
 

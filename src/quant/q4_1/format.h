@@ -10,6 +10,7 @@ struct Block {
   F16 d, m;
   std::uint8_t codes[16];
 
+  const std::uint8_t* nibbles() const noexcept { return codes; }  // as panels have them
   void unpack(std::uint8_t* out) const noexcept { unpack_nibbles(codes, 16, out); }
 };
 static_assert(sizeof(Block) == 20);

@@ -14,8 +14,7 @@ struct Block {
 
   void unpack(std::uint8_t* out) const noexcept {
     unpack_nibbles(low, 16, out);
-    for (int i = 0; i < 32; ++i)
-      out[i] |= static_cast<std::uint8_t>((high[i / 8] >> i % 8 & 1) << 4);
+    add_fifth_bits(high, 32, out);
   }
 };
 static_assert(sizeof(Block) == 24);

@@ -16,8 +16,9 @@ struct Block {
 
   void unpack(std::uint8_t* out) const noexcept {
     for (int pair = 0; pair < 4; ++pair) unpack_nibbles(low + pair * 32, 32, out + pair * 64);
-    for (int i = 0; i < 256; ++i)
-      out[i] |= static_cast<std::uint8_t>((high[i % 32] >> i / 32 & 1) << 4);
+    for (int sub = 0; sub < 8; ++sub)
+      for (int i = 0; i < 32; ++i)
+        out[sub * 32 + i] |= static_cast<std::uint8_t>((high[i] >> sub & 1) << 4);
   }
 };
 static_assert(sizeof(Block) == 176);

@@ -15,10 +15,13 @@ struct Block {
   F16 d;
 
   void unpack(std::uint8_t* out) const noexcept {
-    for (int half = 0; half < 2; ++half) unpack_nibbles(low + half * 64, 64, out + half * 128);
-    for (int i = 0; i < 256; ++i)
-      out[i] |=
-          static_cast<std::uint8_t>((high[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) << 4);
+    for (int half = 0; half < 2; ++half) {
+      unpack_nibbles(low + half * 64, 64, out + half * 128);
+      for (int quarter = 0; quarter < 4; ++quarter)
+        for (int i = 0; i < 32; ++i)
+          out[half * 128 + quarter * 32 + i] |=
+              static_cast<std::uint8_t>((high[half * 32 + i] >> quarter * 2 & 3) << 4);
+    }
   }
 };
 static_assert(sizeof(Block) == 210);
