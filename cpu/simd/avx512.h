@@ -22,8 +22,9 @@
 #include "cpu/simd/target.h"
 
 #define TYTO_ISA avx512
-#define TYTO_ISA_TARGET \
-  "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16"
+#define TYTO_ISA_TARGET                                                                           \
+  "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-" \
+  "bf16"
 
 TYTO_ISA_BEGIN
 namespace tyto::cpu::avx512 {

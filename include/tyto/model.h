@@ -18,9 +18,9 @@ namespace tyto {
 inline namespace v1 {
 
 // `amx` is avx512 with matrix tiles for products of many rows, the same bits but for BF16 weights.
-// Linux lets a process use tiles once it has asked, and from then on refuses alternate signal stacks
-// that are too small for them (sysconf(_SC_MINSIGSTKSZ)); `best` asks where there are tiles, the
-// others never do.
+// Linux lets a process use tiles once it has asked, and from then on refuses alternate signal
+// stacks that are too small for them (sysconf(_SC_MINSIGSTKSZ)); `best` asks where there are tiles,
+// the others never do.
 enum class Isa : unsigned char { best, scalar, avx2, avx512, amx, neon };
 // Of keys and values. q8_0 and q4_0: 8 or 4 bits a value and a float for each 32 of a head.
 enum class CacheType : unsigned char { bf16, f16, f32, q8_0, q4_0 };
