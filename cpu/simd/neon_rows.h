@@ -95,6 +95,15 @@ TYTO_INLINE void store(Floats a, float* p, int lanes) {
   for (int i = 0; i < lanes; ++i) p[i] = whole[i];
 }
 
+TYTO_INLINE Floats load_codes(const std::byte* p) { return to_floats(load_int8(p)); }
+TYTO_INLINE Floats load_nibbles(const std::byte* p, int shift) {
+  const uint8x8_t moved = vshl_u8(vld1_u8(reinterpret_cast<const std::uint8_t*>(p)),
+                                  vdup_n_s8(static_cast<std::int8_t>(-shift)));
+  const int8x8_t codes = vsub_s8(vreinterpret_s8_u8(vand_u8(moved, vdup_n_u8(15))), vdup_n_s8(8));
+  const int16x8_t wide = vmovl_s8(codes);
+  return to_floats({vmovl_s16(vget_low_s16(wide)), vmovl_high_s16(wide)});
+}
+
 TYTO_INLINE void store_halves(uint16x8_t bits, void* p) {
   vst1q_u8(static_cast<std::uint8_t*>(p), vreinterpretq_u8_u16(bits));
 }
@@ -105,15 +114,6 @@ TYTO_INLINE uint16x4_t narrow_to_bf16(float32x4_t a) {
   const uint32x4_t quiet = vorrq_u32(upper, vdupq_n_u32(0x40));
   return vmovn_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet));
 }
-TYTO_INLINE Floats load_codes(const std::byte* p) { return to_floats(load_int8(p)); }
-TYTO_INLINE Floats load_nibbles(const std::byte* p, int shift) {
-  const uint8x8_t bytes = vld1_u8(reinterpret_cast<const std::uint8_t*>(p));
-  const uint8x8_t codes =
-      vand_u8(vshl_u8(bytes, vdup_n_s8(static_cast<std::int8_t>(-shift))), vdup_n_u8(15));
-  const int16x8_t wide = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(codes)), vdupq_n_s16(8));
-  return to_floats({vmovl_s16(vget_low_s16(wide)), vmovl_high_s16(wide)});
-}
-
 TYTO_INLINE void narrow(Floats a, float* p) { store(a, p); }
 TYTO_INLINE void narrow(Floats a, quant::BF16* p) {
   store_halves(vcombine_u16(narrow_to_bf16(a.low), narrow_to_bf16(a.high)), p);
