@@ -2,6 +2,6 @@
 #pragma once
 #include "cpu/simd/avx512.h"
 // then:
-#include "cpu/kernels/float_tiles-inl.h"
 #include "cpu/kernels/linear-inl.h"
-#include "cpu/kernels/tiles-inl.h"
+// then:
+#include "cpu/kernels/float_tiles-inl.h"
