@@ -13,7 +13,7 @@
 
 #include "src/file/packed.h"
 #include "tests/catch.h"
-#include "tests/program.h"
+#include "tests/scratch_folder.h"
 #include "tests/tiny_model.h"
 
 namespace tyto::test {
