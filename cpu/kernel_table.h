@@ -18,7 +18,9 @@ namespace tyto::cpu {
 //   a32   codes int8 [k'], scales float [k'/32], sums int16 [k'/16]; k' = k up to a multiple of 64,
 //         zero beyond k. Per 32: scale = absmax / 127, codes rounded to nearest even in
 //         [-127, 127]; sums of codes per 16
-//   a256  the same with one scale per 256 and k' a multiple of 256
+//   a256  the same with one scale per 256 and k' a multiple of 256; then sums32 int16 [k'/32], of
+//         codes per 32: the 8 of a scale in the order 0 2 1 3 4 6 5 7, as pairs of them are
+//         multiplied by the even and by the odd bytes of a word of minimums
 // Each section starts at a multiple of 64 bytes from the start of the record. A record is an odd
 // number of cache lines, so that one section of many records is spread over all sets of a cache.
 enum class ActivationForm : std::uint8_t { f32, bf16, a32, a256 };
@@ -31,14 +33,14 @@ constexpr std::size_t round_up(std::size_t n, std::size_t multiple) {
 constexpr std::size_t odd_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
 
 struct ActivationLayout {  // byte offsets of the sections in a record
-  std::size_t k, scales, sums, bytes;
+  std::size_t k, scales, sums, sums32, bytes;
 };
 constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t width) {
   switch (form) {
     case ActivationForm::f32:
-      return {round_up(width, 16), 0, 0, odd_lines(round_up(width, 16) * 4)};
+      return {round_up(width, 16), 0, 0, 0, odd_lines(round_up(width, 16) * 4)};
     case ActivationForm::bf16:
-      return {round_up(width, 32), 0, 0, odd_lines(round_up(width, 32) * 2)};
+      return {round_up(width, 32), 0, 0, 0, odd_lines(round_up(width, 32) * 2)};
     default:
       break;
   }
@@ -46,7 +48,9 @@ constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t wi
   const std::size_t k = round_up(width, form == ActivationForm::a32 ? 64 : 256);
   const std::size_t scales = k;  // k is a multiple of 64
   const std::size_t sums = scales + round_up(k / group * 4, 64);
-  return {k, scales, sums, odd_lines(sums + round_up(k / 16 * 2, 64))};
+  const std::size_t sums32 = sums + round_up(k / 16 * 2, 64);
+  const std::size_t end = sums32 + (form == ActivationForm::a32 ? 0 : round_up(k / 32 * 2, 64));
+  return {k, scales, sums, sums32, odd_lines(end)};
 }
 
 // One weight format on one ISA. Weights are packed in panels of `panel_rows` output rows; one

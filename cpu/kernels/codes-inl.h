@@ -36,17 +36,25 @@ struct Codes : PanelCodes<kBits, kLanes, kSignedBytes> {
   }
 };
 
-// Adds the products of 4 * kCount k of one panel with those of kRows activation rows.
-template <int kCount, int v = 0, int kFirst = 0, int kBits, int kRows>
-TYTO_INLINE void add_products(Dot<kBits> (&dots)[kRows], const std::byte* codes,
-                              const std::byte* activations, std::size_t stride) {
+// Adds the products of 4 * kCount k of kPanels panels, whose codes lie panel_stride bytes apart,
+// with those of kRows activation rows.
+template <int kCount, int v = 0, int kFirst = 0, int kBits, int kPanels, int kRows>
+TYTO_INLINE void add_products(Dot<kBits> (&dots)[kPanels][kRows], const std::byte* codes,
+                              std::size_t panel_stride, const std::byte* activations,
+                              std::size_t stride) {
   if constexpr (v < kCount) {
-    const Bytes weights = Codes<kBits>::template get<kFirst + v>(codes);
+    Bytes weights[kPanels];
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r)
-      dots[r].template add<v>(
-          weights, broadcast_bytes(activations + static_cast<std::size_t>(r) * stride + 4 * v));
-    add_products<kCount, v + 1, kFirst>(dots, codes, activations, stride);
+    for (int p = 0; p < kPanels; ++p)
+      weights[p] = Codes<kBits>::template get<kFirst + v>(codes + static_cast<std::size_t>(p) *
+                                                                      panel_stride);
+    TYTO_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Bytes x = broadcast_bytes(activations + static_cast<std::size_t>(r) * stride + 4 * v);
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p) dots[p][r].template add<v>(weights[p], x);
+    }
+    add_products<kCount, v + 1, kFirst>(dots, codes, panel_stride, activations, stride);
   }
 }
 

@@ -4,6 +4,7 @@
 //   Bytes, Ints, Floats         a vector as 4 bytes per lane, one 32-bit number, one float; with
 //                               loads, stores, arithmetic, shifts and conversions
 //   Dot<kBits>, kSignedBytes    sums of products of weight codes and activation codes
+//   NibbleDot                   the same of 4 bits, 32 k times a scale of their own
 //   kHasBf16Dot<kVariant>       whether dot_bf16 exists on the machines that a variant is for
 //   kTileRows, kFloatTileRows   activation rows of a tile of two panels, as many as registers hold
 //   kExpandRows                 from so many rows on, quantized weights are expanded to a byte per
@@ -32,11 +33,8 @@ struct QuantizedLinear {
       TYTO_UNROLL
       for (int r = 0; r < kRows; ++r) acc[p][r] = broadcast(0.0f);
     }
-    for (std::size_t step = 0; step < Family::steps(k); ++step) {
-      TYTO_UNROLL
-      for (int p = 0; p < kPanels; ++p)
-        Family::add_step(acc[p], panels + static_cast<std::size_t>(p) * bytes, step, a);
-    }
+    for (std::size_t step = 0; step < Family::steps(k); ++step)
+      Family::add_step(acc, panels, bytes, step, a);
     TYTO_UNROLL
     for (int r = 0; r < kRows; ++r) {
       TYTO_UNROLL
@@ -57,10 +55,10 @@ struct QuantizedLinear {
   template <int kPanels>
   static void multiply_packed(const std::byte* panels, std::size_t k, Records a, int rows,
                               float* out, std::size_t out_stride) {
-    if constexpr (kPanels == 1) {
-      if constexpr (kLanes == 16) rows = packed_steps<1, 8>(panels, k, a, rows, out, out_stride);
-      rows = packed_steps<1, 4>(panels, k, a, rows, out, out_stride);
-    }
+    if constexpr (kPanels == 1 && kLanes == 16)
+      rows = packed_steps<1, 8>(panels, k, a, rows, out, out_stride);
+    if constexpr (kPanels <= 2)
+      rows = packed_steps<kPanels, 4>(panels, k, a, rows, out, out_stride);
     rows = packed_steps<kPanels, 2>(panels, k, a, rows, out, out_stride);
     packed_steps<kPanels, 1>(panels, k, a, rows, out, out_stride);
   }
@@ -93,6 +91,9 @@ struct QuantizedLinear {
     if (rows < 4)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
         multiply_packed<4>(weights, k, a, rows, out, out_stride);
+    else if (rows < 8)
+      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+        multiply_packed<2>(weights, k, a, rows, out, out_stride);
     if (rows >= kExpandRows)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
         multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);

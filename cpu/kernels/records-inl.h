@@ -7,12 +7,22 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
+TYTO_INLINE Ints broadcast_ints(const void* p) {  // the same 32 bits in every lane
+  std::int32_t value;
+  std::memcpy(&value, p, sizeof(value));
+  return broadcast(value);
+}
+
 // Rows of activation records, one after the other.
 struct Records {
   const std::byte* first;
-  std::size_t stride, scales, sums;
+  std::size_t stride, scales, sums, sums32;
   Records(const std::byte* records, std::size_t record_stride, const ActivationLayout& layout)
-      : first(records), stride(record_stride), scales(layout.scales), sums(layout.sums) {}
+      : first(records),
+        stride(record_stride),
+        scales(layout.scales),
+        sums(layout.sums),
+        sums32(layout.sums32) {}
   TYTO_INLINE const std::byte* row(int r) const {
     return first + static_cast<std::size_t>(r) * stride;
   }
@@ -23,9 +33,11 @@ struct Records {
   }
   // The sums of 2 times 16 codes, in the halves of every lane.
   TYTO_INLINE Ints sum_pair(int r, std::size_t block) const {
-    std::int32_t pair;
-    std::memcpy(&pair, row(r) + sums + block * sizeof(pair), sizeof(pair));
-    return broadcast(pair);
+    return broadcast_ints(row(r) + sums + block * sizeof(std::int32_t));
+  }
+  // Two sums of 32 codes (kernel_table.h), likewise.
+  TYTO_INLINE Ints sum32_pair(int r, std::size_t pair) const {
+    return broadcast_ints(row(r) + sums32 + pair * sizeof(std::int32_t));
   }
 };
 

@@ -41,20 +41,29 @@ struct SimpleBlocks : SimplePanels<B, kLanes, kSignedBytes> {
                                 : multiply_pairs(sum_pair, broadcast(halves(-kOffset, -kOffset))));
   }
 
-  // Block b of a panel times kRows activation rows, straight from the packed codes.
-  template <int kRows>
-  TYTO_INLINE static void add_step(Floats (&acc)[kRows], const std::byte* panel, std::size_t b,
-                                   const Records& a) {
-    prefetch<kGroupBytes / kGroupBlocks>(codes(panel, b));
-    Dot<kBits> dots[kRows];
+  // Block b of kPanels panels times kRows activation rows, straight from the packed codes.
+  template <int kPanels, int kRows>
+  TYTO_INLINE static void add_step(Floats (&acc)[kPanels][kRows], const std::byte* panels,
+                                   std::size_t panel_stride, std::size_t b, const Records& a) {
+    Dot<kBits> dots[kPanels][kRows];
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r) dots[r] = start(a.sum_pair(r, b));
-    add_products<8>(dots, codes(panel, b), a.first + b * 32, a.stride);
-    const Floats d = load_halves(scales(panel, b));
-    const Floats m = kMinimum ? load_halves(scales(panel, b) + kHalves) : d;
+    for (int r = 0; r < kRows; ++r) {
+      const Dot<kBits> first = start(a.sum_pair(r, b));
+      TYTO_UNROLL
+      for (int p = 0; p < kPanels; ++p) dots[p][r] = first;
+    }
     TYTO_UNROLL
-    for (int r = 0; r < kRows; ++r)
-      acc[r] = accumulate(acc[r], dots[r].sum(), d, m, a.sum_pair(r, b), a.scale(r, b));
+    for (std::size_t p = 0; p < kPanels; ++p)
+      prefetch<kGroupBytes / kGroupBlocks>(codes(panels + p * panel_stride, b));
+    add_products<8>(dots, codes(panels, b), panel_stride, a.first + b * 32, a.stride);
+    TYTO_UNROLL
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      const std::byte* const halves = scales(panels + p * panel_stride, b);
+      const Floats d = load_halves(halves), m = kMinimum ? load_halves(halves + kHalves) : d;
+      TYTO_UNROLL
+      for (int r = 0; r < kRows; ++r)
+        acc[p][r] = accumulate(acc[p][r], dots[p][r].sum(), d, m, a.sum_pair(r, b), a.scale(r, b));
+    }
   }
 
   // Many rows: kPanels panels are expanded to a byte per code and f32 scales in scratch. Per block:

@@ -249,7 +249,7 @@ struct TileProduct<SuperBlocks<Block>> {
   using Family = SuperBlocks<Block>;
   static constexpr int kDepth = 64, kPanels = 2;
   static constexpr bool kMinimum = Family::kMinimum;
-  // An expanded group: d, dmin [lane]; minimums of two sub-blocks in a lane's halves [4][lane]; low
+  // An expanded group: d, dmin [lane]; pairs of minimums [4][lane]; low
   // bytes [4 tiles][16][lane], high bytes likewise.
   static constexpr std::size_t kMinimums = 2 * kVector, kLow = kMinimums + 4 * kVector;
   static constexpr std::size_t kTile = 16 * kVector, kHigh = kLow + 4 * kTile;
@@ -261,13 +261,8 @@ struct TileProduct<SuperBlocks<Block>> {
     const std::byte* group = panel + first / 256 * Family::kGroupBytes;
     store(load_halves(group), reinterpret_cast<float*>(to));
     store(load_halves(group + Family::kHalves), reinterpret_cast<float*>(to + kVector));
-    alignas(64) std::byte scales[Family::kSubBlocks * kVector], minimums[8 * kVector];
-    Family::spread(group, scales, minimums, kVector);
-    if constexpr (kMinimum)
-      for (std::size_t i = 0; i < 4; ++i)
-        store(low_and_high(load_ints(minimums + 2 * i * kVector),
-                           load_ints(minimums + (2 * i + 1) * kVector)),
-              to + kMinimums + i * kVector);
+    alignas(64) std::byte scales[Family::kSubBlocks * kVector];
+    Family::spread(group, scales, to + kMinimums, kVector);
     for (std::size_t u = 0; u < 8; ++u)
       expand_unit(group + Family::kHeader + u * Codes<Family::kBits>::kBytes,
                   scales + u * Family::kPerUnit * kVector, to + kLow + u * 8 * kVector,
@@ -290,20 +285,16 @@ struct TileProduct<SuperBlocks<Block>> {
     TileCodes codes;
     int count;
     float scale[kTileRecords] = {};
-    std::int16_t sums[kTileRecords][8] = {};  // of 32 activations
+    std::int16_t sums[kTileRecords][8] = {};  // sums32
 
     Factors(const Records& a, const TileCodes& tile, int record, int records, std::size_t first,
             std::size_t)
         : codes(tile), count(records) {
       for (int r = 0; r < count; ++r) {
         scale[r] = a.scale(record + r, first / 256);
-        if constexpr (kMinimum) {
-          std::int16_t pairs[16];
-          std::memcpy(pairs, a.row(record + r) + a.sums + first / 16 * sizeof(std::int16_t),
-                      sizeof(pairs));
-          for (int s = 0; s < 8; ++s)
-            sums[r][s] = static_cast<std::int16_t>(pairs[2 * s] + pairs[2 * s + 1]);
-        }
+        if constexpr (kMinimum)
+          std::memcpy(sums[r], a.row(record + r) + a.sums32 + first / 32 * sizeof(std::int16_t),
+                      sizeof(sums[r]));
       }
     }
   };

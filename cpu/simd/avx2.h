@@ -70,6 +70,17 @@ TYTO_INLINE Ints byte_of_lane(Bytes a) {
   if constexpr (i == 3) return {_mm256_srli_epi32(a.v, 24)};
   return {_mm256_and_si256(_mm256_srli_epi32(a.v, 8 * i), _mm256_set1_epi32(255))};
 }
+template <int i>
+TYTO_INLINE Ints byte_in_halves(Bytes a) {
+  constexpr char k0 = i, k1 = i + 4, k2 = i + 8, k3 = i + 12;
+  const __m128i from =
+      _mm_setr_epi8(k0, -1, k0, -1, k1, -1, k1, -1, k2, -1, k2, -1, k3, -1, k3, -1);
+  return {_mm256_shuffle_epi8(a.v, _mm256_broadcastsi128_si256(from))};
+}
+TYTO_INLINE Ints even_bytes(Bytes a) {
+  return {_mm256_and_si256(a.v, _mm256_set1_epi32(0x00ff00ff))};
+}
+TYTO_INLINE Ints odd_bytes(Bytes a) { return {_mm256_srli_epi16(a.v, 8)}; }
 TYTO_INLINE Ints add_pairs(Ints acc, Ints a, Ints b) {
   return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(a.v, b.v))};
 }
@@ -125,6 +136,23 @@ template <int kBits>
 TYTO_INLINE Dot<kBits> start_dot(Ints start) {
   return {start, _mm256_setzero_si256()};
 }
+
+// 32 k of 4 bits times an integer scale: all 8 sums of two fit 16 bits, and the scale's product
+// makes them one.
+struct NibbleDot {
+  static constexpr bool kScaleInHalves = true;
+  __m256i pairs;
+
+  TYTO_INLINE static NibbleDot zero() { return {_mm256_setzero_si256()}; }
+  TYTO_INLINE void add(Bytes nibbles, Bytes for_low, Bytes for_high) {
+    const Bytes high = shift_right<4>(nibbles) & 0x0f;
+    pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16((nibbles & 0x0f).v, for_low.v));
+    pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(high.v, for_high.v));
+  }
+  TYTO_INLINE Ints add_scaled(Ints total, Ints scale) const {
+    return add_pairs(total, {pairs}, scale);
+  }
+};
 
 }  // namespace
 }  // namespace tyto::cpu::avx2

@@ -81,6 +81,19 @@ TYTO_INLINE Ints byte_of_lane(Bytes a) {
   if constexpr (i == 3) return {_mm512_srli_epi32(a.v, 24)};
   return {_mm512_and_si512(_mm512_srli_epi32(a.v, 8 * i), _mm512_set1_epi32(255))};
 }
+// The same in both 16-bit halves.
+template <int i>
+TYTO_INLINE Ints byte_in_halves(Bytes a) {
+  constexpr char k0 = i, k1 = i + 4, k2 = i + 8, k3 = i + 12;
+  const __m128i from =
+      _mm_setr_epi8(k0, -1, k0, -1, k1, -1, k1, -1, k2, -1, k2, -1, k3, -1, k3, -1);
+  return {_mm512_shuffle_epi8(a.v, _mm512_broadcast_i32x4(from))};
+}
+// Bytes 0 and 2 of every lane in its halves, or bytes 1 and 3.
+TYTO_INLINE Ints even_bytes(Bytes a) {
+  return {_mm512_and_si512(a.v, _mm512_set1_epi32(0x00ff00ff))};
+}
+TYTO_INLINE Ints odd_bytes(Bytes a) { return {_mm512_srli_epi16(a.v, 8)}; }
 // acc + a.low * b.low + a.high * b.high of the lanes' 16-bit halves, signed.
 TYTO_INLINE Ints add_pairs(Ints acc, Ints a, Ints b) {
   return {_mm512_dpwssd_epi32(acc.v, a.v, b.v)};
@@ -88,11 +101,6 @@ TYTO_INLINE Ints add_pairs(Ints acc, Ints a, Ints b) {
 
 TYTO_INLINE Ints multiply_pairs(Ints a, Ints b) { return {_mm512_madd_epi16(a.v, b.v)}; }
 
-TYTO_INLINE Ints broadcast_ints(const void* p) {
-  std::int32_t value;
-  std::memcpy(&value, p, sizeof(value));
-  return {_mm512_set1_epi32(value)};
-}
 template <int kBits>
 TYTO_INLINE Ints shift_left(Ints a) {
   return {_mm512_slli_epi32(a.v, kBits)};
@@ -169,6 +177,22 @@ template <int kBits>
 TYTO_INLINE Dot<kBits> start_dot(Ints start) {
   return {start};
 }
+
+// The same of 32 k of 4 bits, times an integer scale of each lane. High nibbles are multiplied
+// where they are, by 16, and both sums fit 16 bits.
+struct NibbleDot {
+  static constexpr bool kScaleInHalves = true;
+  Dot<8> low, high;
+
+  TYTO_INLINE static NibbleDot zero() { return {{broadcast(0)}, {broadcast(0)}}; }
+  TYTO_INLINE void add(Bytes nibbles, Bytes for_low, Bytes for_high) {
+    low.add<0>(nibbles & 0x0f, for_low);
+    high.add<0>(nibbles & 0xf0, for_high);
+  }
+  TYTO_INLINE Ints add_scaled(Ints total, Ints scale) const {
+    return add_pairs(total, low_and_high(low.total, shift_left<12>(high.total)), scale);
+  }
+};
 
 }  // namespace
 }  // namespace tyto::cpu::avx512

@@ -106,6 +106,15 @@ TYTO_INLINE Ints byte_of_lane(Bytes a) {
   return {vandq_s32(vreinterpretq_s32_u8(moved.low), byte),
           vandq_s32(vreinterpretq_s32_u8(moved.high), byte)};
 }
+TYTO_INLINE Ints even_bytes(Bytes a) {
+  const uint16x8_t byte = vdupq_n_u16(255);
+  return {vreinterpretq_s32_u16(vandq_u16(vreinterpretq_u16_u8(a.low), byte)),
+          vreinterpretq_s32_u16(vandq_u16(vreinterpretq_u16_u8(a.high), byte))};
+}
+TYTO_INLINE Ints odd_bytes(Bytes a) {
+  return {vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_u8(a.low), 8)),
+          vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_u8(a.high), 8))};
+}
 TYTO_INLINE int32x4_t multiply_halves(int32x4_t a, int32x4_t b) {
   const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
   return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
@@ -178,6 +187,19 @@ template <int kBits>
 TYTO_INLINE Dot<kBits> start_dot(Ints start) {
   return {start};
 }
+
+// 32 k of 4 bits times an integer scale of each lane.
+struct NibbleDot {
+  static constexpr bool kScaleInHalves = false;
+  Dot<4> dot;
+
+  TYTO_INLINE static NibbleDot zero() { return {{broadcast(0)}}; }
+  TYTO_INLINE void add(Bytes nibbles, Bytes for_low, Bytes for_high) {
+    dot.add<0>(nibbles & 0x0f, for_low);
+    dot.add<0>(shift_right<4>(nibbles) & 0x0f, for_high);
+  }
+  TYTO_INLINE Ints add_scaled(Ints total, Ints scale) const { return total + dot.total * scale; }
+};
 
 }  // namespace
 }  // namespace tyto::cpu::neon
