@@ -4,4 +4,6 @@
 // then:
 #include "cpu/kernels/linear-inl.h"
 // then:
+#include "cpu/kernels/quantized_tiles-inl.h"
+// then:
 #include "cpu/kernels/float_tiles-inl.h"
