@@ -8,7 +8,7 @@
 //   kHasBf16Dot<kVariant>       whether dot_bf16 exists on the machines that a variant is for
 //   kTileRows, kFloatTileRows   activation rows of a tile of two panels, as many as registers hold
 //   kExpandRows                 from so many rows on, quantized weights are expanded to a byte per
-//                               code first
+//                               code first; 0: never
 #pragma once
 #include "cpu/kernels/float_rows-inl.h"
 #include "cpu/kernels/simple_blocks-inl.h"
@@ -18,8 +18,8 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// Few rows read the packed codes, fewer than four those of four panels at once; many rows share two
-// expanded panels. The bits are the same either way.
+// Rows read the packed codes, fewer than four those of four panels at once, more those of two; on
+// ISAs that expand, many rows share two expanded panels. The bits are the same either way.
 template <class Family>
 struct QuantizedLinear {
   // Several panels are as many streams from memory, which reads them faster than one.
@@ -55,8 +55,8 @@ struct QuantizedLinear {
   template <int kPanels>
   static void multiply_packed(const std::byte* panels, std::size_t k, Records a, int rows,
                               float* out, std::size_t out_stride) {
-    if constexpr (kPanels == 1 && kLanes == 16)
-      rows = packed_steps<1, 8>(panels, k, a, rows, out, out_stride);
+    if constexpr (kPanels <= 2 && kLanes == 16)
+      rows = packed_steps<kPanels, 8>(panels, k, a, rows, out, out_stride);
     if constexpr (kPanels <= 2)
       rows = packed_steps<kPanels, 4>(panels, k, a, rows, out, out_stride);
     rows = packed_steps<kPanels, 2>(panels, k, a, rows, out, out_stride);
@@ -88,15 +88,15 @@ struct QuantizedLinear {
     const Records a(activations, record_stride, activation_layout(Family::kForm, k));
     const std::size_t bytes = Family::panel_bytes(k);
     int p = 0;
-    if (rows < 4)
-      for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
-        multiply_packed<4>(weights, k, a, rows, out, out_stride);
-    else if (rows < 8)
-      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
-        multiply_packed<2>(weights, k, a, rows, out, out_stride);
-    if (rows >= kExpandRows)
+    if (kExpandRows > 0 && rows >= kExpandRows)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
         multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);
+    else if (rows >= 4)
+      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+        multiply_packed<2>(weights, k, a, rows, out, out_stride);
+    else
+      for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
+        multiply_packed<4>(weights, k, a, rows, out, out_stride);
     for (; p < panels; ++p, weights += bytes, out += kLanes)
       multiply_packed<1>(weights, k, a, rows, out, out_stride);
   }

@@ -16,7 +16,7 @@ struct TileLinear {
   static void multiply(const std::byte* weights, int panels, std::size_t k,
                        const std::byte* activations, std::size_t record_stride, int rows,
                        float* out, std::size_t out_stride, std::byte* scratch) {
-    if (rows < kTileRecords) {
+    if (rows < Product::kLeastRows) {
       QuantizedLinear<Family>::multiply(weights, panels, k, activations, record_stride, rows, out,
                                         out_stride, scratch);
       return;

@@ -33,6 +33,7 @@ template <class Block>
 struct SimpleTiles {
   using Family = SimpleBlocks<Block>;
   static constexpr int kDepth = 32, kPanels = 4, kRecords = kTileRecords;
+  static constexpr int kLeastRows = 96;  // with fewer, vectors alone are faster
   static constexpr int kBlocks = kTileWidth / 32;
   static constexpr bool kMinimum = Family::kMinimum;
   // An expanded block: d [lane], m [lane], codes as signed bytes [8][lane].

@@ -150,7 +150,7 @@ struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
   TYTO_INLINE static void add_step(Floats (&acc)[kPanels][kRows], const std::byte* panels,
                                    std::size_t panel_stride, std::size_t g, const Records& a) {
     constexpr std::size_t kStep = kPanels * kVector;
-    constexpr bool kNibbles = kBits == 4 && kMinimum;
+    constexpr bool kNibbles = kBits == 4 && kMinimum && kPanels * kRows <= 8;
     const std::byte* const groups = panels + g * kGroupBytes;
     alignas(64) std::byte scales[kSubBlocks * kStep], minimums[kMinimum ? 4 * kStep : 1];
     TYTO_UNROLL

@@ -14,6 +14,7 @@ template <class Block>
 struct SuperTiles {
   using Family = SuperBlocks<Block>;
   static constexpr int kDepth = 64, kPanels = 4, kRecords = 2 * kTileRecords;
+  static constexpr int kLeastRows = 32;  // with fewer, vectors alone are faster
   static constexpr bool kMinimum = Family::kMinimum;
   // An expanded group: d, dmin [lane]; pairs of minimums [4][lane]; low
   // bytes [4 tiles][16][lane], high bytes likewise.

@@ -30,7 +30,8 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::avx512 {
 namespace {
 
-constexpr int kLanes = 16, kTileRows = 12, kFloatTileRows = 12, kExpandRows = 16;
+constexpr int kLanes = 16, kTileRows = 8, kFloatTileRows = 12;
+constexpr int kExpandRows = 0;  // never: to unpack for every 8 rows costs less than bytes to load
 template <int kVariant>
 constexpr bool kHasBf16Dot = (kVariant & 1) != 0;
 template <int kVariant>
