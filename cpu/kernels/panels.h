@@ -21,6 +21,10 @@
 #include "cpu/kernel_table.h"
 #include "src/quant/blocks.h"
 
+#if defined(__x86_64__) || defined(_M_X64)
+#include <emmintrin.h>
+#endif
+
 namespace tyto::cpu {
 
 template <int kBits, int kLanes, bool kSignedBytes>
@@ -57,10 +61,27 @@ struct PanelCodes {
     for (int h = 0; h < kBits - 4; ++h) store_word(high[h], to, 4 + h, lane);
   }
 
-  // The same from bytes i that hold codes i (low nibble) and 16 + i.
-  static void pack_nibbles(const std::uint8_t* nibbles, int lane, std::byte* to) {
-    for (int j = 0; j < 4; ++j)
-      store_word(load_word(nibbles, static_cast<std::size_t>(j)), to, j, lane);
+  // The same of four rows, to lane and those after it, from bytes i that hold codes i (low nibble)
+  // and 16 + i: words of rows become lanes of vectors.
+  static void pack_nibbles(const std::uint8_t* const (&rows)[4], int lane, std::byte* to) {
+    to += static_cast<std::size_t>(lane) * 4;
+#if defined(__x86_64__) || defined(_M_X64)
+    __m128i words[4];
+    for (int i = 0; i < 4; ++i)
+      words[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i]));
+    const __m128i a = _mm_unpacklo_epi32(words[0], words[1]),
+                  b = _mm_unpacklo_epi32(words[2], words[3]),
+                  c = _mm_unpackhi_epi32(words[0], words[1]),
+                  d = _mm_unpackhi_epi32(words[2], words[3]);
+    const __m128i vectors[4] = {_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b),
+                                _mm_unpacklo_epi64(c, d), _mm_unpackhi_epi64(c, d)};
+    for (std::size_t j = 0; j < 4; ++j)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + j * kVector), vectors[j]);
+#else
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j)
+        store_word(load_word(rows[i], static_cast<std::size_t>(j)), to, j, i);
+#endif
   }
 
   // The reverse.
@@ -116,20 +137,27 @@ struct SimplePanels {
     // What is not written below, as a whole.
     const std::size_t whole = rows == kLanes ? row_blocks / kGroupBlocks * kGroupBytes : 0;
     std::memset(panel + whole, 0, panel_bytes(k) - whole);
-    for (std::size_t b = 0; b < row_blocks; ++b)
-      for (int lane = 0; lane < rows; ++lane) {
-        const Block& block =
-            quant::block_at<Block>(file_rows, static_cast<std::size_t>(lane) * row_blocks + b);
-        if constexpr (requires { block.nibbles(); }) {
-          PackedCodes::pack_nibbles(block.nibbles(), lane, codes(panel, b));
-        } else {
-          std::uint8_t unpacked[32];
-          block.unpack(unpacked);
-          PackedCodes::pack(unpacked, lane, codes(panel, b));
-        }
-        std::memcpy(scales(panel, b) + lane * 2, &block.d, 2);
-        if constexpr (kMinimum) std::memcpy(scales(panel, b) + kHalves + lane * 2, &block.m, 2);
+    for (std::size_t b = 0; b < row_blocks; ++b) {
+      const auto block_of = [&](int lane) -> const Block& {
+        return quant::block_at<Block>(file_rows, static_cast<std::size_t>(lane) * row_blocks + b);
+      };
+      int lane = 0;
+      if constexpr (requires(const Block& block) { block.nibbles(); })
+        for (; lane + 4 <= rows; lane += 4)
+          PackedCodes::pack_nibbles({block_of(lane).nibbles(), block_of(lane + 1).nibbles(),
+                                     block_of(lane + 2).nibbles(), block_of(lane + 3).nibbles()},
+                                    lane, codes(panel, b));
+      for (; lane < rows; ++lane) {
+        std::uint8_t unpacked[32];
+        block_of(lane).unpack(unpacked);
+        PackedCodes::pack(unpacked, lane, codes(panel, b));
       }
+      for (lane = 0; lane < rows; ++lane) {
+        std::memcpy(scales(panel, b) + lane * 2, &block_of(lane).d, 2);
+        if constexpr (kMinimum)
+          std::memcpy(scales(panel, b) + kHalves + lane * 2, &block_of(lane).m, 2);
+      }
+    }
   }
 
   static void unpack_row(const std::byte* panel, int row, std::size_t k, float* out) {
