@@ -86,8 +86,8 @@ void multiply(benchmark::State& state, const LinearTable& table, const LinearKer
   for (std::size_t r = 0; r < count; ++r)
     table.make_activations[static_cast<int>(kernel.form)](x.data(), kSize,
                                                           records.data() + r * record);
-  constexpr std::size_t kColumns =
-      64;  // of one call, and what it writes is compact, as in the backend
+  // Of one call; what it writes is compact, as in the backend.
+  constexpr std::size_t kColumns = 64;
   std::vector<float> out(count * kColumns);
 
   const auto panel_rows = static_cast<std::size_t>(kernel.panel_rows);
@@ -126,7 +126,7 @@ void add_table(const IsaTable& isa) {
   const LinearTable& table = isa.linear;
   const std::string name(isa.name);
   for (std::size_t f = 0; f < tyto::quant::formats().size(); ++f)
-    for (const int rows : {1, 2, 4, 8, 16, 32, 64, 256, 512}) {
+    for (const int rows : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}) {
       const LinearKernel& kernel = *table.kernels[f];
       const std::string full =
           "multiply/" + name + "/" + std::string(kernel.format->name) + "/" + std::to_string(rows);

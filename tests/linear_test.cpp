@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -277,7 +278,11 @@ TEST_CASE("A row's result does not depend on its company or on how panels are gr
         const std::vector<float> single = c.multiply(r, 1, 0, c.panels);
         singles.insert(singles.end(), single.begin(), single.end());
       }
-      for (std::size_t n = 1; n <= c.count; n += n < 33 ? 1 : 17) {
+      std::vector<std::size_t> counts(33);
+      std::iota(counts.begin(), counts.end(), std::size_t{1});
+      for (const std::size_t n : {48, 50, 95, 96, 112, 118})
+        if (n <= most) counts.push_back(n);
+      for (const std::size_t n : counts) {
         INFO("k " << k << ", activation rows " << n);
         const auto end = singles.begin() + static_cast<std::ptrdiff_t>(n * c.width());
         CHECK(same_bits(c.multiply(0, n, 0, c.panels), std::vector<float>(singles.begin(), end)));
@@ -313,7 +318,7 @@ TEST_CASE("NaN and infinity in an activation row make that row's results NaN and
           "[cpu][linear]") {
   for_each_kernel([](const cpu::LinearTable& table, const LinearKernel& kernel) {
     std::mt19937 random(17);
-    for (const std::size_t count : {3, 32}) {
+    for (const std::size_t count : {3, 32, 96}) {
       Case c(table, kernel, 20, 256, count, random);
       const std::vector<float> before = c.multiply(0, count, 0, c.panels);
       c.x[256 + 77] = std::numeric_limits<float>::quiet_NaN();

@@ -46,7 +46,6 @@ void make_quantized(const float* x, std::size_t k, std::byte* record) {
   auto* codes = reinterpret_cast<std::int8_t*>(record);
   auto* scales = reinterpret_cast<float*>(record + layout.scales);
   auto* sums = reinterpret_cast<std::int16_t*>(record + layout.sums);
-  [[maybe_unused]] auto* sums32 = reinterpret_cast<std::int16_t*>(record + layout.sums32);
   for (std::size_t i = 0; i < layout.k; i += kGroup) {
     float padded[kGroup];
     const float* group = x + i;
@@ -59,6 +58,7 @@ void make_quantized(const float* x, std::size_t k, std::byte* record) {
     if constexpr (kForm == ActivationForm::a256) {
       constexpr int kOrder[8] = {0, 2, 1, 3, 4, 6, 5, 7};
       const std::int16_t* const of_16 = sums + i / 16;
+      auto* const sums32 = reinterpret_cast<std::int16_t*>(record + layout.sums32);
       for (int j = 0; j < 8; ++j)
         sums32[i / 32 + static_cast<std::size_t>(j)] =
             static_cast<std::int16_t>(of_16[2 * kOrder[j]] + of_16[2 * kOrder[j] + 1]);

@@ -41,7 +41,7 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
   static constexpr std::size_t kBlock = 256;  // k whose weights stay in the first-level cache,
   static constexpr int kUnblockedRows = 32;   // but up to here weights come from memory in one go
   static constexpr std::size_t kTileBytes = 16 * kVector;
-  static constexpr int kTiledRows = 3;  // from so many records on, even a part of a tile is faster
+  static constexpr int kLeastRows = 3;  // from so many records on, even a part of a tile is faster
 
   // Few rows: kPanels panels times kRows records.
   template <int kRows, int kPanels>
@@ -184,7 +184,7 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
     activations += static_cast<std::size_t>(whole) * record_stride;
     out += static_cast<std::size_t>(whole) * out_stride;
     rows -= whole;
-    if (rows >= kTiledRows) {
+    if (rows >= kLeastRows) {
       multiply_tiles(Tiles<kVector>(rows), weights, panels, k, activations, record_stride, rows,
                      out, out_stride);
       return;

@@ -4,9 +4,14 @@
 //   Bytes, Ints, Floats         a vector as 4 bytes per lane, one 32-bit number, one float; with
 //                               loads, stores, arithmetic, shifts and conversions
 //   Dot<kBits>, kSignedBytes    sums of products of weight codes and activation codes
-//   NibbleDot                   the same of 4 bits, 32 k times a scale of their own
+//   NibbleDot                   the same for 32 k of 4 bits, times a scale: one number to a lane,
+//   or
+//                               in both halves of it (kScaleInHalves; byte_in_halves makes it)
+//   even_bytes, odd_bytes       bytes 0 and 2, or 1 and 3, of every lane in its halves
 //   kHasBf16Dot<kVariant>       whether dot_bf16 exists on the machines that a variant is for
-//   kTileRows, kFloatTileRows   activation rows of a tile of two panels, as many as registers hold
+//   kPackedRows                 activation rows that share two panels of packed codes, as many as
+//                               registers hold sums; so kTileRows of expanded ones, kFloatTileRows
+//                               of floats
 //   kExpandRows                 from so many rows on, quantized weights are expanded to a byte per
 //                               code first; 0: never
 #pragma once
@@ -18,8 +23,8 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// Rows read the packed codes, fewer than four those of four panels at once, more those of two; on
-// ISAs that expand, many rows share two expanded panels. The bits are the same either way.
+// Packed codes are read of four panels at once for up to three rows, of two for more; ISAs that
+// expand do so for many rows, two panels at a time. The bits are the same either way.
 template <class Family>
 struct QuantizedLinear {
   // Several panels are as many streams from memory, which reads them faster than one.
@@ -55,10 +60,10 @@ struct QuantizedLinear {
   template <int kPanels>
   static void multiply_packed(const std::byte* panels, std::size_t k, Records a, int rows,
                               float* out, std::size_t out_stride) {
-    if constexpr (kPanels <= 2 && kLanes == 16)
-      rows = packed_steps<kPanels, 8>(panels, k, a, rows, out, out_stride);
-    if constexpr (kPanels <= 2)
+    if constexpr (kPanels <= 2) {
+      rows = packed_steps<kPanels, kPackedRows>(panels, k, a, rows, out, out_stride);
       rows = packed_steps<kPanels, 4>(panels, k, a, rows, out, out_stride);
+    }
     rows = packed_steps<kPanels, 2>(panels, k, a, rows, out, out_stride);
     packed_steps<kPanels, 1>(panels, k, a, rows, out, out_stride);
   }
@@ -84,14 +89,15 @@ struct QuantizedLinear {
 
   static void multiply(const std::byte* weights, int panels, std::size_t k,
                        const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, std::byte* scratch) {
+                       float* out, std::size_t out_stride, [[maybe_unused]] std::byte* scratch) {
     const Records a(activations, record_stride, activation_layout(Family::kForm, k));
     const std::size_t bytes = Family::panel_bytes(k);
     int p = 0;
-    if (kExpandRows > 0 && rows >= kExpandRows)
-      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
-        multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);
-    else if (rows >= 4)
+    if constexpr (kExpandRows > 0)
+      if (rows >= kExpandRows)
+        for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+          multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);
+    if (rows >= 4)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
         multiply_packed<2>(weights, k, a, rows, out, out_stride);
     else

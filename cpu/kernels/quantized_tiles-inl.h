@@ -1,22 +1,22 @@
 // Quantized weights by AMX-INT8 tiles. Panels are expanded to tiles, one after the other, and
 // records are read where they lie.
 #pragma once
-#include "cpu/kernels/simple_tiles-inl.h"
-// then:
-#include "cpu/kernels/super_tiles-inl.h"
-// then:
 #include "cpu/kernels/linear-inl.h"
+#include "cpu/kernels/simple_tiles-inl.h"
+#include "cpu/kernels/super_tiles-inl.h"
 
 TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-template <class Family, class Product>
+template <class ByTiles>
 struct TileLinear {
+  using Family = typename ByTiles::Family;
+
   static void multiply(const std::byte* weights, int panels, std::size_t k,
                        const std::byte* activations, std::size_t record_stride, int rows,
                        float* out, std::size_t out_stride, std::byte* scratch) {
-    if (rows < Product::kLeastRows) {
+    if (rows < ByTiles::kLeastRows) {
       QuantizedLinear<Family>::multiply(weights, panels, k, activations, record_stride, rows, out,
                                         out_stride, scratch);
       return;
@@ -25,46 +25,44 @@ struct TileLinear {
     for (int r = 0; r < rows; ++r)
       std::memset(out + static_cast<std::size_t>(r) * out_stride, 0,
                   static_cast<std::size_t>(panels * kLanes) * sizeof(float));
-    const Tiles<Product::kDepth> tiles;
-    for (int p = 0; p < panels; p += Product::kPanels)
+    const Tiles<ByTiles::kDepth> tiles;
+    for (int p = 0; p < panels; p += ByTiles::kPanels)
       multiply_panels(weights + static_cast<std::size_t>(p) * Family::panel_bytes(k),
-                      panels - p < Product::kPanels ? panels - p : Product::kPanels, k, a, rows,
+                      panels - p < ByTiles::kPanels ? panels - p : ByTiles::kPanels, k, a, rows,
                       out + p * kLanes, out_stride, scratch);
   }
 
   // Expanded weights of kTileWidth k stay in the first-level cache while all records pass by.
   static void multiply_panels(const std::byte* weights, int panels, std::size_t k, const Records& a,
                               int rows, float* out, std::size_t out_stride, std::byte* scratch) {
-    const std::size_t all = Product::width(k);
+    const std::size_t all = ByTiles::width(k);
     for (std::size_t first = 0; first < all; first += kTileWidth) {
       const std::size_t width = all - first < kTileWidth ? all - first : kTileWidth;
       for (int p = 0; p < panels; ++p)
-        Product::expand(weights + static_cast<std::size_t>(p) * Family::panel_bytes(k), first,
-                        width, scratch + static_cast<std::size_t>(p) * Product::kPanelBytes);
-      Product::multiply_block(scratch, panels, a, rows, first, width, out, out_stride,
+        ByTiles::expand(weights + static_cast<std::size_t>(p) * Family::panel_bytes(k), first,
+                        width, scratch + static_cast<std::size_t>(p) * ByTiles::kPanelBytes);
+      ByTiles::multiply_block(scratch, panels, a, rows, first, width, out, out_stride,
                               scratch + kPadded);
     }
   }
 
-  static constexpr std::size_t kPadded =
-      Product::kPanels * Product::kPanelBytes;  // where missing records are
-  static std::size_t scratch_bytes(std::size_t k) {
-    const std::size_t tiles = kPadded + Product::kRecords * kTileWidth;
-    return tiles > Family::scratch_bytes(k) ? tiles : Family::scratch_bytes(k);
+  // Where records are put of which some are missing.
+  static constexpr std::size_t kPadded = ByTiles::kPanels * ByTiles::kPanelBytes;
+  static std::size_t scratch_bytes(std::size_t) {
+    static_assert(kExpandRows == 0);  // fewer rows need none
+    return kPadded + ByTiles::kRecords * kTileWidth;
   }
 };
 
 template <class Block, int kVariant>
 requires(kHasTiles<kVariant>) struct Linear<SimpleBlocks<Block>, kVariant> : SimpleBlocks<Block> {
-  static constexpr auto multiply = TileLinear<SimpleBlocks<Block>, SimpleTiles<Block>>::multiply;
-  static constexpr auto scratch_bytes =
-      TileLinear<SimpleBlocks<Block>, SimpleTiles<Block>>::scratch_bytes;
+  static constexpr auto multiply = TileLinear<SimpleTiles<Block>>::multiply;
+  static constexpr auto scratch_bytes = TileLinear<SimpleTiles<Block>>::scratch_bytes;
 };
 template <class Block, int kVariant>
 requires(kHasTiles<kVariant>) struct Linear<SuperBlocks<Block>, kVariant> : SuperBlocks<Block> {
-  static constexpr auto multiply = TileLinear<SuperBlocks<Block>, SuperTiles<Block>>::multiply;
-  static constexpr auto scratch_bytes =
-      TileLinear<SuperBlocks<Block>, SuperTiles<Block>>::scratch_bytes;
+  static constexpr auto multiply = TileLinear<SuperTiles<Block>>::multiply;
+  static constexpr auto scratch_bytes = TileLinear<SuperTiles<Block>>::scratch_bytes;
 };
 
 }  // namespace

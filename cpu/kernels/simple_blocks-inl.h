@@ -58,8 +58,8 @@ struct SimpleBlocks : SimplePanels<B, kLanes, kSignedBytes> {
     add_products<8>(dots, codes(panels, b), panel_stride, a.first + b * 32, a.stride);
     TYTO_UNROLL
     for (std::size_t p = 0; p < kPanels; ++p) {
-      const std::byte* const halves = scales(panels + p * panel_stride, b);
-      const Floats d = load_halves(halves), m = kMinimum ? load_halves(halves + kHalves) : d;
+      const std::byte* const d_and_m = scales(panels + p * panel_stride, b);
+      const Floats d = load_halves(d_and_m), m = kMinimum ? load_halves(d_and_m + kHalves) : d;
       TYTO_UNROLL
       for (int r = 0; r < kRows; ++r)
         acc[p][r] = accumulate(acc[p][r], dots[p][r].sum(), d, m, a.sum_pair(r, b), a.scale(r, b));
@@ -116,7 +116,9 @@ struct SimpleBlocks : SimplePanels<B, kLanes, kSignedBytes> {
     }
   };
 
-  static std::size_t scratch_bytes(std::size_t k) { return blocks(k) * Expanded<2>::kBlock; }
+  static std::size_t scratch_bytes(std::size_t k) {
+    return kExpandRows == 0 ? 0 : blocks(k) * Expanded<2>::kBlock;
+  }
 };
 
 }  // namespace

@@ -29,7 +29,8 @@ TYTO_INLINE void spread_bytes(Bytes four, std::byte* to, std::size_t step) {
 }
 
 // The 6-bit scales and minimums of 8 sub-blocks (quant::unpack_sub_scales): scales one to a lane,
-// minimums two, in the order of sums32 (kernel_table.h); vectors `step` bytes apart.
+// or to both of its halves; minimums two to a lane, in the order of sums32 (kernel_table.h);
+// vectors `step` bytes apart.
 template <bool kInHalves>
 TYTO_INLINE void spread_sub_scales(const std::byte* packed, std::byte* scales, std::byte* minimums,
                                    std::size_t step) {
@@ -115,7 +116,7 @@ struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
       add_sub_block<kHalf + 1>(totals, codes, panel_stride, scales, a, unit);
     }
   }
-  // The same of 4 bits.
+  // The same for 4 bits without an offset, both nibbles of a vector in one pass.
   template <int kPanels, int kRows>
   TYTO_INLINE static void add_nibbles(Ints (&totals)[kPanels][kRows], const std::byte* codes,
                                       std::size_t panel_stride, const std::byte* scales,
@@ -150,9 +151,11 @@ struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
   TYTO_INLINE static void add_step(Floats (&acc)[kPanels][kRows], const std::byte* panels,
                                    std::size_t panel_stride, std::size_t g, const Records& a) {
     constexpr std::size_t kStep = kPanels * kVector;
+    // One sub-block to a unit, and no offset. More sums than this, of two halves each, would not
+    // fit the registers of AVX-512.
     constexpr bool kNibbles = kBits == 4 && kMinimum && kPanels * kRows <= 8;
     const std::byte* const groups = panels + g * kGroupBytes;
-    alignas(64) std::byte scales[kSubBlocks * kStep], minimums[kMinimum ? 4 * kStep : 1];
+    alignas(64) std::byte scales[kSubBlocks * kStep], minimums[4 * kStep];
     TYTO_UNROLL
     for (std::size_t p = 0; p < kPanels; ++p) {
       const std::byte* const group = groups + p * panel_stride;
@@ -257,7 +260,9 @@ struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
     }
   };
 
-  static std::size_t scratch_bytes(std::size_t k) { return k / 256 * Expanded<2>::kGroup; }
+  static std::size_t scratch_bytes(std::size_t k) {
+    return kExpandRows == 0 ? 0 : k / 256 * Expanded<2>::kGroup;
+  }
 };
 
 }  // namespace

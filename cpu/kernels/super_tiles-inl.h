@@ -16,8 +16,8 @@ struct SuperTiles {
   static constexpr int kDepth = 64, kPanels = 4, kRecords = 2 * kTileRecords;
   static constexpr int kLeastRows = 32;  // with fewer, vectors alone are faster
   static constexpr bool kMinimum = Family::kMinimum;
-  // An expanded group: d, dmin [lane]; pairs of minimums [4][lane]; low
-  // bytes [4 tiles][16][lane], high bytes likewise.
+  // An expanded group: d, dmin [lane]; pairs of minimums [4][lane]; low bytes [4 tiles][16][lane],
+  // high bytes likewise.
   static constexpr std::size_t kMinimums = 2 * kVector, kLow = kMinimums + 4 * kVector;
   static constexpr std::size_t kTile = 16 * kVector, kHigh = kLow + 4 * kTile;
   static constexpr std::size_t kPanelBytes = kHigh + 4 * kTile;
@@ -55,9 +55,8 @@ struct SuperTiles {
     float scale[kRecords];
     std::int16_t sums[kRecords][8];
 
-    Factors() = default;
-    Factors(const Records& a, int rows, int record, std::size_t first, std::byte* padded)
-        : count(rows - record < kRecords ? rows - record : kRecords) {
+    void load(const Records& a, int rows, int record, std::size_t first, std::byte* padded) {
+      count = rows - record < kRecords ? rows - record : kRecords;
       codes = TileCodes(a, rows, record, tiles() * kTileRecords, first, kTileWidth, padded);
       for (int r = 0; r < count; ++r) {
         scale[r] = a.scale(record + r, first / 256);
@@ -69,9 +68,8 @@ struct SuperTiles {
     int tiles() const { return count > kTileRecords ? 2 : 1; }
   };
 
-  // What tiles left in memory of a product: the low and the high sums of 16 records, and of 16
-  // more.
-  struct Product {
+  // A product whose sums are in memory: the low and the high ones of 16 records, and of 16 more.
+  struct Unfinished {
     const std::byte* panel = nullptr;
     const Factors* a = nullptr;
     float* out = nullptr;
@@ -80,7 +78,7 @@ struct SuperTiles {
 
   // Adds rows [first, first + kCount) of a product to the result.
   template <int kCount>
-  TYTO_INLINE static void finish(const Product& product, int first, std::size_t out_stride) {
+  TYTO_INLINE static void finish(const Unfinished& product, int first, std::size_t out_stride) {
     const Floats d = load_floats(product.panel), dmin = load_floats(product.panel + kVector);
     const int last = product.a->count < first + kCount ? product.a->count : first + kCount;
     for (int r = first; r < last; ++r) {
@@ -102,11 +100,11 @@ struct SuperTiles {
     }
   }
 
-  // Four chains of products, of 16 records (kTiles = 1) or 32 with low and with high bytes, so that
-  // none waits for itself. Meanwhile the product before is finished, a quarter after each step.
+  // Low and high bytes times one or two tiles of records: chains of products that do not wait for
+  // each other. After each of four steps a quarter of the product before is finished.
   template <int kTiles, int t = 0>
   TYTO_INLINE static void multiply(const std::byte* panel, const TileCodes& a,
-                                   const Product& before, std::size_t out_stride) {
+                                   const Unfinished& before, std::size_t out_stride) {
     if constexpr (t < 4) {
       load_tile<6>(panel + kLow + t * kTile, kVector);
       load_tile<4>(a.codes + t * 64, a.stride);
@@ -129,11 +127,11 @@ struct SuperTiles {
                              std::byte* padded) {
     alignas(64) SumTile sums[2][4];
     Factors factors[2];
-    Product before;
+    Unfinished before;
     int turn = 0;
     for (int r = 0; r < rows; r += kRecords, out += kRecords * out_stride) {
       Factors& records = factors[r / kRecords % 2];
-      records = Factors(a, rows, r, first, padded);
+      records.load(a, rows, r, first, padded);
       for (int p = 0; p < panels; ++p, turn = 1 - turn) {
         const std::byte* const panel = expanded + static_cast<std::size_t>(p) * kPanelBytes;
         SumTile* const to = sums[turn];

@@ -18,7 +18,7 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::avx2 {
 namespace {
 
-constexpr int kLanes = 8, kTileRows = 2, kFloatTileRows = 6, kExpandRows = 16;
+constexpr int kLanes = 8, kPackedRows = 4, kTileRows = 2, kFloatTileRows = 6, kExpandRows = 16;
 template <int kVariant>
 constexpr bool kHasBf16Dot = false;
 
@@ -137,8 +137,8 @@ TYTO_INLINE Dot<kBits> start_dot(Ints start) {
   return {start, _mm256_setzero_si256()};
 }
 
-// 32 k of 4 bits times an integer scale: all 8 sums of two fit 16 bits, and the scale's product
-// makes them one.
+// 32 k of 4 bits times an integer scale. A half adds 8 sums of two products, at most 30480;
+// multiplying by the scale joins the halves.
 struct NibbleDot {
   static constexpr bool kScaleInHalves = true;
   __m256i pairs;

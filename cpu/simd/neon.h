@@ -24,7 +24,7 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::neon {
 namespace {
 
-constexpr int kLanes = 8, kTileRows = 4, kFloatTileRows = 4, kExpandRows = 16;
+constexpr int kLanes = 8, kPackedRows = 4, kTileRows = 4, kFloatTileRows = 4, kExpandRows = 16;
 template <int kVariant>
 constexpr bool kHasBf16Dot = false;  // BFDOT rounds by rules of its own
 template <int kVariant>
