@@ -110,11 +110,9 @@ class CpuBackend final : public Backend {
   std::string name_;
 };
 
-}  // namespace
-
-namespace {
 constexpr std::string_view kIsas[] = {"best", "scalar", "avx2", "avx512", "amx", "neon"};
-}
+
+}  // namespace
 
 Result<std::unique_ptr<Backend>> new_cpu_backend(std::shared_ptr<Runtime> runtime, Isa isa,
                                                  bool to_run) {
