@@ -78,26 +78,27 @@ std::vector<float> random_row() {
 void multiply(benchmark::State& state, const LinearTable& table, const LinearKernel& kernel,
               int rows) {
   const Weights weights(kernel);
-  const std::size_t record = activation_layout(kernel.form, kSize).bytes;
+  const ActivationLayout layout = activation_layout(kernel.form, kSize);
   const auto count = static_cast<std::size_t>(rows);
-  const tyto::LargeBlock records = allocate(count * record);
+  const tyto::LargeBlock records = allocate(layout.total_bytes(count));
+  const Activations activations{records.data(), layout.bytes, layout.slice_stride(count)};
   const tyto::LargeBlock scratch = allocate(std::max<std::size_t>(kernel.scratch_bytes(kSize), 64));
   const std::vector<float> x = random_row();
   for (std::size_t r = 0; r < count; ++r)
-    table.make_activations[static_cast<int>(kernel.form)](x.data(), kSize,
-                                                          records.data() + r * record);
+    table.make_activations[static_cast<int>(kernel.form)](
+        x.data(), kSize, records.data() + r * layout.bytes, activations.slice_stride);
   // Of one call; what it writes is compact, as in the backend.
-  constexpr std::size_t kColumns = 64;
-  std::vector<float> out(count * kColumns);
+  const auto columns = static_cast<std::size_t>(kernel.task.columns);
+  std::vector<float> out(count * columns);
 
   const auto panel_rows = static_cast<std::size_t>(kernel.panel_rows);
   std::size_t copy = 0;
   for (auto _ : state) {
     const std::byte* matrix = weights.block.data() + copy++ % weights.copies * weights.bytes;
-    for (std::size_t column = 0; column < kSize; column += kColumns)
+    for (std::size_t column = 0; column < kSize; column += columns)
       kernel.multiply(matrix + column / panel_rows * kernel.panel_bytes(kSize),
-                      static_cast<int>(kColumns / panel_rows), kSize, records.data(), record, rows,
-                      out.data(), kColumns, scratch.data());
+                      static_cast<int>(columns / panel_rows), kSize, activations, rows, out.data(),
+                      columns, scratch.data());
   }
 
   const auto runs = static_cast<double>(state.iterations());
@@ -113,9 +114,10 @@ void multiply(benchmark::State& state, const LinearTable& table, const LinearKer
 
 void activations(benchmark::State& state, MakeActivations make, ActivationForm form) {
   const std::vector<float> x = random_row();
-  const tyto::LargeBlock record = allocate(activation_layout(form, kSize).bytes);
+  const ActivationLayout layout = activation_layout(form, kSize);
+  const tyto::LargeBlock record = allocate(layout.total_bytes(1));
   for (auto _ : state) {
-    make(x.data(), kSize, record.data());
+    make(x.data(), kSize, record.data(), layout.slice_stride(1));
     benchmark::ClobberMemory();
   }
   state.counters["Gfloat/s"] = benchmark::Counter(

@@ -148,8 +148,8 @@ void AttentionRun::add_unit(int out, int rows, int& partials) noexcept {
 }
 
 void AttentionRun::normalize(int row, int worker) noexcept {
-  input_.make(step_, step_.normalize(part_.norm, step_.stream(row), step_.scratch_row(worker)),
-              row);
+  input_.make(step_, step_.normalize(part_.norm, step_.stream(row), step_.scratch_row(worker)), row,
+              step_.rows.size());
 }
 
 void AttentionRun::project(int task, int worker) noexcept {
@@ -234,7 +234,7 @@ void AttentionRun::make_records(int i, int) noexcept {
                                                                   partial_floats(part_.head_dim),
                                    last - first, part_.head_dim, attended(i) + h * part_.head_dim);
   }
-  inner_.make(step_, attended(i), i);
+  inner_.make(step_, attended(i), i, rows_.size());
 }
 
 void AttentionRun::add_out(int task, int worker) noexcept {

@@ -11,10 +11,10 @@
 
 namespace tyto::cpu {
 
-// The form in which a weight format wants its activations. One row of activations is one record of
-// activation_bytes(form, k) bytes, made from the float row alone:
+// The form in which a weight format wants its activations. One row of activations is one record,
+// made from the float row alone:
 //   f32   k floats, zeros up to a multiple of 16
-//   bf16  k values rounded to nearest even, zeros up to a multiple of 32
+//   bf16  k values rounded to nearest even, zeros up to a multiple of 32; in slices of 256 k
 //   a32   codes int8 [k'], scales float [k'/32], sums int16 [k'/16]; k' = k up to a multiple of 64,
 //         zero beyond k. Per 32: scale = absmax / 127, codes rounded to nearest even in
 //         [-127, 127]; sums of codes per 16
@@ -23,6 +23,10 @@ namespace tyto::cpu {
 //         multiplied by the even and by the odd bytes of a word of minimums
 // Each section starts at a multiple of 64 bytes from the start of the record. A record is an odd
 // number of cache lines, so that one section of many records is spread over all sets of a cache.
+//
+// Products of many rows by tiles take a block of k of all rows at a time, and are fast where that
+// is one piece of memory. So slices of all rows lie together: slice s of record r at
+// r * bytes + s * slice_stride(rows).
 enum class ActivationForm : std::uint8_t { f32, bf16, a32, a256 };
 inline constexpr int kActivationForms = 4;
 
@@ -32,15 +36,24 @@ constexpr std::size_t round_up(std::size_t n, std::size_t multiple) {
 
 constexpr std::size_t odd_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
 
-struct ActivationLayout {  // byte offsets of the sections in a record
-  std::size_t k, scales, sums, sums32, bytes;
+inline constexpr std::size_t kSliceK = 256;
+
+struct ActivationLayout {
+  std::size_t k, scales, sums, sums32;  // byte offsets of the sections in a record
+  std::size_t bytes;                    // of a slice of one record
+  std::size_t slices = 1;
+
+  constexpr std::size_t slice_stride(std::size_t rows) const { return odd_lines(rows * bytes); }
+  constexpr std::size_t total_bytes(std::size_t rows) const { return slices * slice_stride(rows); }
 };
 constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t width) {
   switch (form) {
     case ActivationForm::f32:
       return {round_up(width, 16), 0, 0, 0, odd_lines(round_up(width, 16) * 4)};
-    case ActivationForm::bf16:
-      return {round_up(width, 32), 0, 0, 0, odd_lines(round_up(width, 32) * 2)};
+    case ActivationForm::bf16: {
+      const std::size_t k = round_up(width, 32);
+      return {k, 0, 0, 0, (k < kSliceK ? k : kSliceK) * 2, round_up(k, kSliceK) / kSliceK};
+    }
     default:
       break;
   }
@@ -52,6 +65,21 @@ constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t wi
   const std::size_t end = sums32 + (form == ActivationForm::a32 ? 0 : round_up(k / 32 * 2, 64));
   return {k, scales, sums, sums32, odd_lines(end)};
 }
+
+// Records of many rows.
+struct Activations {
+  const std::byte* first;
+  std::size_t stride, slice_stride;
+
+  constexpr Activations from(int row) const {
+    return {first + static_cast<std::size_t>(row) * stride, stride, slice_stride};
+  }
+};
+
+// Of many rows, how many, and how many outputs, are best multiplied by one call.
+struct TaskShape {
+  int rows = 256, columns = 64;
+};
 
 // One weight format on one ISA. Weights are packed in panels of `panel_rows` output rows; one
 // layout serves single-row and many-row multiplication.
@@ -65,12 +93,11 @@ struct LinearKernel {
   // The exact dequantized values of one row of a panel, for embeddings. out: [k]
   void (*unpack_row)(const std::byte* panel, int row, std::size_t k, float* out);
   // out[r * out_stride + p * panel_rows + i] = dot(activations row r, row i of panel p), for r in
-  // [0, rows), p in [0, panels). Records lie `record_stride` bytes apart. scratch:
-  // scratch_bytes(k), 64-byte aligned.
-  void (*multiply)(const std::byte* weights, int panels, std::size_t k,
-                   const std::byte* activations, std::size_t record_stride, int rows, float* out,
-                   std::size_t out_stride, std::byte* scratch);
+  // [0, rows), p in [0, panels). scratch: scratch_bytes(k), 64-byte aligned.
+  void (*multiply)(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                   int rows, float* out, std::size_t out_stride, std::byte* scratch);
   std::size_t (*scratch_bytes)(std::size_t k);
+  TaskShape task = {};
 };
 
 }  // namespace tyto::cpu

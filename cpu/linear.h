@@ -6,7 +6,9 @@
 
 namespace tyto::cpu {
 
-using MakeActivations = void (*)(const float* x, std::size_t k, std::byte* record);
+// The slices of the record lie slice_stride bytes apart.
+using MakeActivations = void (*)(const float* x, std::size_t k, std::byte* record,
+                                 std::size_t slice_stride);
 
 struct LinearTable {
   const LinearKernel* const* kernels;       // one per quant::formats(), in that order

@@ -7,10 +7,8 @@
 namespace tyto::cpu {
 namespace {
 
-constexpr int kFewRows = 16;      // up to here a task takes all rows
-constexpr int kPanelsAtOnce = 4;  // of which kernels make the most with few rows
-constexpr int kBandRows = 256;    // whose activations stay in a core's second-level cache
-constexpr int kBandColumns = 64;
+constexpr int kFewRows = 16;        // up to here a task takes all rows
+constexpr int kPanelsAtOnce = 4;    // of which kernels make the most with few rows
 constexpr int kTasksPerWorker = 4;  // so that one who is late is helped out
 
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
@@ -19,15 +17,18 @@ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 void Product::multiply(const Factor& of, float* out, std::size_t stride,
                        std::byte* scratch) const noexcept {
+  const ActivationLayout& layout = of.record_layout;
+  const Activations x{of.records, layout.bytes,
+                      layout.slice_stride(static_cast<std::size_t>(all_rows))};
   of.kernel->multiply(of.panels + static_cast<std::size_t>(panel) * of.panel_bytes, panels, of.k,
-                      of.records + static_cast<std::size_t>(row) * of.record_stride,
-                      of.record_stride, rows, out, stride, scratch);
+                      x.from(row), rows, out, stride, scratch);
 }
 
 int Matmul::split(int rows, int workers) noexcept {
   if (rows == 0) return 0;
   rows_ = rows;
-  const int panel_rows = factors_.front().kernel->panel_rows;
+  const LinearKernel& kernel = *factors_.front().kernel;
+  const int panel_rows = kernel.panel_rows;
   int panels = 0;
   for (const Factor& factor : factors_) panels += factor.panel_count;
   const int wanted = workers * kTasksPerWorker;
@@ -36,8 +37,8 @@ int Matmul::split(int rows, int workers) noexcept {
     panels_per_task_ = std::min(ceil_div(ceil_div(panels, wanted), kPanelsAtOnce) * kPanelsAtOnce,
                                 static_cast<int>(kTileFloats) / (rows * panel_rows));
   } else {
-    rows_per_task_ = std::min(rows, kBandRows);
-    panels_per_task_ = std::max(1, kBandColumns / panel_rows);
+    rows_per_task_ = std::min(rows, kernel.task.rows);
+    panels_per_task_ = std::max(1, kernel.task.columns / panel_rows);
     while (rows_per_task_ > kFewRows &&
            ceil_div(rows, rows_per_task_) * ceil_div(panels, panels_per_task_) < wanted)
       rows_per_task_ = ceil_div(rows_per_task_, 2);
@@ -56,8 +57,12 @@ Product Matmul::product(int task) const noexcept {
   for (int tasks; rest >= (tasks = ceil_div(factor->panel_count, panels_per_task_)); ++factor)
     rest -= tasks;
   const int panel = rest * panels_per_task_;
-  return {factor, panel, std::min(panels_per_task_, factor->panel_count - panel), row,
-          std::min(rows_per_task_, rows_ - row)};
+  return {factor,
+          panel,
+          std::min(panels_per_task_, factor->panel_count - panel),
+          row,
+          std::min(rows_per_task_, rows_ - row),
+          rows_};
 }
 
 }  // namespace tyto::cpu

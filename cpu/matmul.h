@@ -13,8 +13,8 @@ struct Factor {
   const std::byte* panels;
   std::size_t k, panel_bytes;
   int panel_count, rows;     // rows: outputs that are not padding
-  const std::byte* records;  // activations, record_stride apart
-  std::size_t record_stride;
+  const std::byte* records;  // activations of the step's rows
+  ActivationLayout record_layout;
   const float* bias;  // [rows]; null: none
   int column;         // of the first output in the stage's result
 };
@@ -23,6 +23,7 @@ struct Factor {
 struct Product {
   const Factor* factor;
   int panel, panels, row, rows;
+  int all_rows;  // of the step
 
   int first() const noexcept { return panel * factor->kernel->panel_rows; }  // output of the factor
   int columns() const noexcept { return panels * factor->kernel->panel_rows; }  // padded

@@ -28,7 +28,7 @@ Factor Step::factor(const LinearPart& part, int column) const noexcept {
           m.panels,
           m.rows,
           at<std::byte>(layout.records[static_cast<int>(form)]),
-          activation_layout(form, m.k).bytes,
+          activation_layout(form, m.k),
           values(part.bias),
           column};
 }
@@ -40,13 +40,13 @@ void Records::want(const Step& step, const LinearPart& part) {
   k_ = m.k;
 }
 
-void Records::make(const Step& step, const float* x, int row) const noexcept {
+void Records::make(const Step& step, const float* x, int row, std::size_t rows) const noexcept {
   for (int form = 0; form < kActivationForms; ++form) {
     if (!wanted_[form]) continue;
-    const std::size_t stride = activation_layout(static_cast<ActivationForm>(form), k_).bytes;
-    step.isa.linear.make_activations[form](
-        x, k_,
-        step.at<std::byte>(step.layout.records[form]) + static_cast<std::size_t>(row) * stride);
+    const ActivationLayout layout = activation_layout(static_cast<ActivationForm>(form), k_);
+    std::byte* const record = step.at<std::byte>(step.layout.records[form]) +
+                              static_cast<std::size_t>(row) * layout.bytes;
+    step.isa.linear.make_activations[form](x, k_, record, layout.slice_stride(rows));
   }
 }
 
@@ -172,7 +172,8 @@ class MlpRun final : public Run {
 
   void normalize(int row, int worker) noexcept {
     const float* x = step_.stream(rows_[static_cast<std::size_t>(row)]);
-    input_.make(step_, step_.normalize(part_.norm, x, step_.scratch_row(worker)), row);
+    input_.make(step_, step_.normalize(part_.norm, x, step_.scratch_row(worker)), row,
+                rows_.size());
   }
 
   // act(gate) * up, or act(up), on compact tiles.
@@ -200,7 +201,7 @@ class MlpRun final : public Run {
     }
   }
 
-  void make_records(int row, int) noexcept { inner_.make(step_, wide(row), row); }
+  void make_records(int row, int) noexcept { inner_.make(step_, wide(row), row, rows_.size()); }
 
   void narrow(int task, int worker) noexcept {
     add_to_stream(step_, down_.product(task), rows_, worker);
@@ -239,7 +240,8 @@ class HeadRun final : public Run {
 
   void normalize(int i, int worker) noexcept {
     const float* x = step_.stream(output(i).row);
-    input_.make(step_, step_.normalize(part_.norm, x, step_.scratch_row(worker)), i);
+    input_.make(step_, step_.normalize(part_.norm, x, step_.scratch_row(worker)), i,
+                step_.logits.size());
   }
 
   void multiply(int task, int worker) noexcept {

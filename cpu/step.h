@@ -74,7 +74,8 @@ struct Step {
 class Records {
  public:
   void want(const Step& step, const LinearPart& part);
-  void make(const Step& step, const float* x, int row) const noexcept;
+  // Of row `row` of so many.
+  void make(const Step& step, const float* x, int row, std::size_t rows) const noexcept;
 
  private:
   bool wanted_[kActivationForms] = {};

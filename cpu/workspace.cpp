@@ -12,15 +12,15 @@ namespace {
 struct Largest {
   const Lowered& lowered;
   std::size_t wide = 0, attended = 0, multiply = 0, attend = 0;
-  std::size_t record[kActivationForms] = {};
+  ActivationLayout record[kActivationForms] = {};  // of the widest
   int heads = 0, value_dim = 0, kv_heads = 1 << 30;
 
   void use(const LinearPart& part) {
     if (part.matrix < 0) return;
     const Matrix& m = lowered.matrices[static_cast<std::size_t>(part.matrix)];
     const ActivationForm form = m.kernel->form;
-    auto& bytes = record[static_cast<int>(form)];
-    bytes = std::max(bytes, activation_layout(form, m.k).bytes);
+    auto& layout = record[static_cast<int>(form)];
+    if (m.k > layout.k) layout = activation_layout(form, m.k);
     multiply = std::max(multiply, m.kernel->scratch_bytes(m.k));
   }
   void operator()(const EmbedPart&) {}
@@ -39,6 +39,12 @@ struct Largest {
   }
   void operator()(const HeadPart& p) { use(p.logits); }
 };
+
+// At least ActivationLayout::total_bytes of that many rows, and of fewer.
+Checked record_bytes(const ActivationLayout& layout, std::uint64_t rows) {
+  constexpr std::uint64_t kRounding = 128;  // of odd_lines
+  return Checked(layout.slices) * (Checked(rows) * Checked(layout.bytes) + Checked(kRounding));
+}
 
 // Hands out parts of the block, one after the other.
 class Places {
@@ -98,7 +104,7 @@ Result<Workspace> lay_out(const Lowered& lowered, const Capacity& capacity, int 
   w.wide = places.take(rows, largest.wide * sizeof(float));
   w.attended = places.take(rows, largest.attended * sizeof(float));
   for (int form = 0; form < kActivationForms; ++form)
-    w.records[form] = places.take(record_rows, largest.record[form]);
+    w.records[form] = places.take(record_bytes(largest.record[form], record_rows));
   for (const RopePart& part : lowered.ropes) {
     w.frequencies.push_back(places.take(static_cast<unsigned>(part.rope.dims / 2), sizeof(double)));
     w.rotations.push_back(places.take(rows, rotation_stride(part) * sizeof(float)));

@@ -8,7 +8,7 @@
 
 namespace tyto::cpu {
 
-inline constexpr std::size_t kTileFloats = 16384;  // of a product that is not yet where it belongs
+inline constexpr std::size_t kTileFloats = 65536;  // of a product that is not yet where it belongs
 
 // Byte offsets in the block, all multiples of 64.
 struct Workspace {

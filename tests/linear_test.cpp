@@ -122,8 +122,8 @@ struct Case {
   std::vector<std::byte> matrix;
   std::vector<float> x;
   int panels;
+  cpu::ActivationLayout layout;
   Bytes weights, records;
-  std::size_t record_bytes;
 
   Case(const cpu::LinearTable& table, const LinearKernel& linear, std::size_t weight_rows,
        std::size_t width, std::size_t activation_rows, std::mt19937& random)
@@ -134,9 +134,9 @@ struct Case {
         matrix(random_matrix(*linear.format, rows, k, random)),
         x(count * k),
         panels(static_cast<int>((rows + panel_rows() - 1) / panel_rows())),
+        layout(cpu::activation_layout(kernel.form, k)),
         weights(static_cast<std::size_t>(panels) * kernel.panel_bytes(k)),
-        records(count * cpu::activation_layout(kernel.form, k).bytes),
-        record_bytes(cpu::activation_layout(kernel.form, k).bytes) {
+        records(layout.total_bytes(count)) {
     std::normal_distribution<float> normal;
     for (float& value : x) value = normal(random);
     const std::size_t row_bytes = matrix.size() / rows;
@@ -151,8 +151,8 @@ struct Case {
 
   void convert(const cpu::LinearTable& table) {
     for (std::size_t r = 0; r < count; ++r)
-      table.make_activations[static_cast<int>(kernel.form)](x.data() + r * k, k,
-                                                            records.get() + r * record_bytes);
+      table.make_activations[static_cast<int>(kernel.form)](
+          x.data() + r * k, k, records.get() + r * layout.bytes, layout.slice_stride(count));
   }
 
   std::size_t panel_rows() const { return static_cast<std::size_t>(kernel.panel_rows); }
@@ -166,9 +166,10 @@ struct Case {
     const std::size_t columns = static_cast<std::size_t>(m) * panel_rows(), stride = columns + 3;
     std::vector<float> out(n * stride, -12345.0f);
     const Bytes scratch(kernel.scratch_bytes(k));
-    kernel.multiply(weights.get() + static_cast<std::size_t>(panel) * kernel.panel_bytes(k), m, k,
-                    records.get() + first * record_bytes, record_bytes, static_cast<int>(n),
-                    out.data(), stride, scratch.get());
+    kernel.multiply(
+        weights.get() + static_cast<std::size_t>(panel) * kernel.panel_bytes(k), m, k,
+        {records.get() + first * layout.bytes, layout.bytes, layout.slice_stride(count)},
+        static_cast<int>(n), out.data(), stride, scratch.get());
     std::vector<float> dense;
     for (std::size_t r = 0; r < n; ++r) {
       dense.insert(dense.end(), out.begin() + static_cast<std::ptrdiff_t>(r * stride),
@@ -189,14 +190,14 @@ struct Case {
 
   // What activation row r is after conversion: the numbers that its record stands for.
   std::vector<double> converted_row(std::size_t r) const {
-    const std::byte* record = records.get() + r * record_bytes;
-    const cpu::ActivationLayout layout = cpu::activation_layout(kernel.form, k);
+    const std::byte* record = records.get() + r * layout.bytes;
     std::vector<double> values(k);
     for (std::size_t i = 0; i < k; ++i) {
       if (kernel.form == ActivationForm::f32) {
         values[i] = quant::load_block<float>(record, i);
       } else if (kernel.form == ActivationForm::bf16) {
-        values[i] = quant::to_float(quant::load_block<quant::BF16>(record, i));
+        values[i] = quant::to_float(quant::load_block<quant::BF16>(
+            record + i / cpu::kSliceK * layout.slice_stride(count), i % cpu::kSliceK));
       } else {
         const std::size_t group = kernel.form == ActivationForm::a32 ? 32 : 256;
         values[i] =
@@ -209,7 +210,7 @@ struct Case {
 };
 
 std::vector<std::size_t> widths(const quant::Format& format) {
-  if (format.block_values == 1) return {1, 2, 7, 33, 100, 256};
+  if (format.block_values == 1) return {1, 2, 7, 33, 100, 256, 301};
   if (format.block_values == 32) return {32, 64, 96, 544};
   return {256, 768};
 }
@@ -345,13 +346,14 @@ TEST_CASE("Every table makes the same activation records", "[cpu][linear]") {
     for (int form = 0; form < cpu::kActivationForms; ++form) {
       const cpu::ActivationLayout layout =
           cpu::activation_layout(static_cast<ActivationForm>(form), k);
-      const Bytes expected(layout.bytes);
-      cpu::scalar_linear().make_activations[form](x.data(), k, expected.get());
+      const std::size_t bytes = layout.total_bytes(1), stride = layout.slice_stride(1);
+      const Bytes expected(bytes);
+      cpu::scalar_linear().make_activations[form](x.data(), k, expected.get(), stride);
       for (const Table& table : tables()) {
         INFO(table.name << ", form " << form << ", k " << k);
-        const Bytes record(layout.bytes);
-        table.linear.make_activations[form](x.data(), k, record.get());
-        CHECK(std::memcmp(record.get(), expected.get(), layout.bytes) == 0);
+        const Bytes record(bytes);
+        table.linear.make_activations[form](x.data(), k, record.get(), stride);
+        CHECK(std::memcmp(record.get(), expected.get(), bytes) == 0);
       }
     }
   }
@@ -365,12 +367,12 @@ TEST_CASE("Activation codes round to nearest even, and tiny groups are zero", "[
   const cpu::ActivationLayout layout = cpu::activation_layout(ActivationForm::a32, 32);
   for (const Table& table : tables()) {
     INFO(table.name);
-    const Bytes record(layout.bytes);
-    const auto convert = [&] {
-      table.linear.make_activations[static_cast<int>(ActivationForm::a32)](x.data(), 32,
-                                                                           record.get());
+    const Bytes record(layout.total_bytes(1));
+    const auto convert = [&](const float* row) {
+      table.linear.make_activations[static_cast<int>(ActivationForm::a32)](row, 32, record.get(),
+                                                                           layout.slice_stride(1));
     };
-    convert();
+    convert(x.data());
     int sum = 0;
     for (std::size_t i = 0; i < 6; ++i) {
       CHECK(quant::load_block<std::int8_t>(record.get(), i) == codes[i]);
@@ -379,8 +381,7 @@ TEST_CASE("Activation codes round to nearest even, and tiny groups are zero", "[
     CHECK(quant::load_block<float>(record.get() + layout.scales, 0) == 1.0f);
     CHECK(quant::load_block<std::int16_t>(record.get() + layout.sums, 0) == sum);
     std::vector<float> tiny(32, 1e-40f);
-    table.linear.make_activations[static_cast<int>(ActivationForm::a32)](tiny.data(), 32,
-                                                                         record.get());
+    convert(tiny.data());
     CHECK(quant::load_block<float>(record.get() + layout.scales, 0) == 0.0f);
     CHECK(quant::load_block<std::int8_t>(record.get(), 0) == 0);
   }

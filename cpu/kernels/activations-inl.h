@@ -2,6 +2,8 @@
 // definition is written once, in plain C++ that every compiler vectorizes for the ISA at hand, so
 // that all tables make the same codes.
 #pragma once
+#include <algorithm>
+
 #include "cpu/kernel_table.h"
 #include "src/quant/blocks.h"
 
@@ -40,7 +42,7 @@ float make_codes(const float* x, std::int8_t* codes, std::int16_t* sums) {
 }
 
 template <ActivationForm kForm>
-void make_quantized(const float* x, std::size_t k, std::byte* record) {
+void make_quantized(const float* x, std::size_t k, std::byte* record, std::size_t) {
   constexpr int kGroup = kForm == ActivationForm::a32 ? 32 : 256;
   const ActivationLayout layout = activation_layout(kForm, k);
   auto* codes = reinterpret_cast<std::int8_t*>(record);
@@ -66,17 +68,20 @@ void make_quantized(const float* x, std::size_t k, std::byte* record) {
   }
 }
 
-inline void make_f32(const float* x, std::size_t k, std::byte* record) {
+inline void make_f32(const float* x, std::size_t k, std::byte* record, std::size_t) {
   std::memcpy(record, x, k * sizeof(float));
   const ActivationLayout layout = activation_layout(ActivationForm::f32, k);
   std::memset(record + k * sizeof(float), 0, layout.bytes - k * sizeof(float));
 }
 
-inline void make_bf16(const float* x, std::size_t k, std::byte* record) {
-  auto* values = reinterpret_cast<std::uint16_t*>(record);
-  for (std::size_t i = 0; i < k; ++i) values[i] = quant::to_bf16(x[i]).bits;
-  const ActivationLayout layout = activation_layout(ActivationForm::bf16, k);
-  std::memset(values + k, 0, layout.bytes - k * sizeof(std::uint16_t));
+inline void make_bf16(const float* x, std::size_t k, std::byte* record, std::size_t slice_stride) {
+  const std::size_t padded = activation_layout(ActivationForm::bf16, k).k;
+  for (std::size_t first = 0; first < k; first += kSliceK, record += slice_stride) {
+    auto* const values = reinterpret_cast<std::uint16_t*>(record);
+    const std::size_t count = std::min(k - first, kSliceK), all = std::min(padded - first, kSliceK);
+    for (std::size_t i = 0; i < count; ++i) values[i] = quant::to_bf16(x[first + i]).bits;
+    std::memset(values + count, 0, (all - count) * sizeof(std::uint16_t));
+  }
 }
 
 constexpr MakeActivations kMakeActivations[kActivationForms] = {

@@ -168,21 +168,20 @@ struct MatrixLinear {
     return rows;
   }
 
-  static void multiply(const std::byte* weights, int panels, std::size_t k,
-                       const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, std::byte* scratch) {
+  static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                       int rows, float* out, std::size_t out_stride, std::byte* scratch) {
     const auto without = QuantizedLinear<Family>::multiply;
     if (rows < kExpandRows) {
-      without(weights, panels, k, activations, record_stride, rows, out, out_stride, scratch);
+      without(weights, panels, k, x, rows, out, out_stride, scratch);
       return;
     }
     for (int p = 0; p < panels; ++p, weights += Family::panel_bytes(k), out += kLanes) {
       MatrixProduct<Family>::expand(weights, k, scratch);
-      Records a(activations, record_stride, activation_layout(Family::kForm, k));
+      Records a(x, activation_layout(Family::kForm, k));
       float* to = out;
       int left = steps<8>(scratch, k, a, rows, to, out_stride);
       left = steps<2>(scratch, k, a, left, to, out_stride);
-      if (left > 0) without(weights, 1, k, a.first, record_stride, left, to, out_stride, scratch);
+      if (left > 0) without(weights, 1, k, x.from(rows - left), left, to, out_stride, scratch);
     }
   }
 };

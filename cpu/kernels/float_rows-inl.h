@@ -3,6 +3,8 @@
 //   activations  f32; or bf16 where the ISA has a dot product of BF16 pairs: acc += pair . pair, as
 //                that defines it
 #pragma once
+#include <algorithm>
+
 #include "cpu/kernels/panels.h"
 #include "cpu/kernels/records-inl.h"
 
@@ -76,10 +78,13 @@ struct FloatPanels : FloatLanes<V, kLanes> {
     }
   }
 
+  static constexpr std::size_t kSliceVectors =  // of weights
+      kPairs ? kSliceK / Layout::kSteps : static_cast<std::size_t>(-1);
+
   // kPanels panels times kRows activation rows.
   template <int kRows, int kPanels>
-  static void multiply_tile(const std::byte* panels, std::size_t k, const std::byte* activations,
-                            std::size_t stride, float* out, std::size_t out_stride) {
+  static void multiply_tile(const std::byte* panels, std::size_t k, const Activations& x,
+                            float* out, std::size_t out_stride) {
     Floats acc[kRows][kPanels];
     TYTO_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -87,16 +92,18 @@ struct FloatPanels : FloatLanes<V, kLanes> {
       for (int p = 0; p < kPanels; ++p) acc[r][p] = broadcast(0.0f);
     }
     const std::size_t panel_stride = panel_bytes(k);
-    for (std::size_t i = 0; i < vectors(k); ++i) {
-      TYTO_UNROLL
-      for (int p = 0; p < kPanels; ++p)
-        prefetch<Load::kBytes>(panels + static_cast<std::size_t>(p) * panel_stride +
-                               i * Load::kBytes);
-      if constexpr (kPairs)
-        add_pairs(acc, panels + i * Load::kBytes, panel_stride, activations + i * kStepBytes,
-                  stride);
-      else
-        add<0>(acc, panels + i * Load::kBytes, panel_stride, activations + i * kStepBytes, stride);
+    const std::byte* slice = x.first;
+    for (std::size_t left = vectors(k); left > 0; slice += x.slice_stride) {
+      const std::size_t count = std::min(left, kSliceVectors);
+      for (std::size_t i = 0; i < count; ++i, panels += Load::kBytes) {
+        TYTO_UNROLL
+        for (std::size_t p = 0; p < kPanels; ++p) prefetch<Load::kBytes>(panels + p * panel_stride);
+        if constexpr (kPairs)
+          add_pairs(acc, panels, panel_stride, slice + i * kStepBytes, x.stride);
+        else
+          add<0>(acc, panels, panel_stride, slice + i * kStepBytes, x.stride);
+      }
+      left -= count;
     }
     TYTO_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -107,39 +114,36 @@ struct FloatPanels : FloatLanes<V, kLanes> {
   }
 
   template <int kRows, int kPanels>
-  static int tiles(const std::byte* panels, std::size_t k, const std::byte* records,
-                   std::size_t stride, int first, int rows, float* out, std::size_t out_stride) {
+  static int tiles(const std::byte* panels, std::size_t k, const Activations& x, int first,
+                   int rows, float* out, std::size_t out_stride) {
     int r = first;
-    for (; r + kRows <= rows; r += kRows) {
-      const std::size_t row = static_cast<std::size_t>(r);
-      multiply_tile<kRows, kPanels>(panels, k, records + row * stride, stride,
-                                    out + row * out_stride, out_stride);
-    }
+    for (; r + kRows <= rows; r += kRows)
+      multiply_tile<kRows, kPanels>(panels, k, x.from(r),
+                                    out + static_cast<std::size_t>(r) * out_stride, out_stride);
     return r;
   }
   template <int kPanels>
-  static void all_rows(const std::byte* panels, std::size_t k, const std::byte* records,
-                       std::size_t stride, int rows, float* out, std::size_t out_stride) {
+  static void all_rows(const std::byte* panels, std::size_t k, const Activations& x, int rows,
+                       float* out, std::size_t out_stride) {
     int r = 0;
     if constexpr (kPanels <= 2)
-      r = tiles<kFloatTileRows, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
-    r = tiles<4, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
-    r = tiles<2, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
-    tiles<1, kPanels>(panels, k, records, stride, r, rows, out, out_stride);
+      r = tiles<kFloatTileRows, kPanels>(panels, k, x, r, rows, out, out_stride);
+    r = tiles<4, kPanels>(panels, k, x, r, rows, out, out_stride);
+    r = tiles<2, kPanels>(panels, k, x, r, rows, out, out_stride);
+    tiles<1, kPanels>(panels, k, x, r, rows, out, out_stride);
   }
 
-  static void multiply(const std::byte* weights, int panels, std::size_t k,
-                       const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, std::byte*) {
+  static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                       int rows, float* out, std::size_t out_stride, std::byte*) {
     const std::size_t bytes = panel_bytes(k);
     int p = 0;
     // Few rows: four panels at once, since each is a chain of dependent additions.
     if (rows < kFloatTileRows)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
-        all_rows<4>(weights, k, activations, record_stride, rows, out, out_stride);
+        all_rows<4>(weights, k, x, rows, out, out_stride);
     for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
-      all_rows<2>(weights, k, activations, record_stride, rows, out, out_stride);
-    if (p < panels) all_rows<1>(weights, k, activations, record_stride, rows, out, out_stride);
+      all_rows<2>(weights, k, x, rows, out, out_stride);
+    if (p < panels) all_rows<1>(weights, k, x, rows, out, out_stride);
   }
   static std::size_t scratch_bytes(std::size_t) { return 0; }
 };

@@ -37,38 +37,41 @@ class SubnormalsAreZero {
 };
 
 struct Bf16Tiles : FloatPanels<quant::BF16, true> {
-  static constexpr std::size_t kDepth = 32;   // k of a tile
-  static constexpr std::size_t kBlock = 256;  // k whose weights stay in the first-level cache,
-  static constexpr int kUnblockedRows = 32;   // but up to here weights come from memory in one go
-  static constexpr std::size_t kTileBytes = 16 * kVector;
+  static constexpr std::size_t kDepth = 32;  // k of a tile
+  static constexpr std::size_t kTileBytes = 16 * kVector, kSliceSteps = kSliceK / kDepth;
   static constexpr int kLeastRows = 3;  // from so many records on, even a part of a tile is faster
+  // Up to here weights come from memory in one go, and sums stay in tiles over all k.
+  static constexpr int kUnslicedRows = 32;
+  // A slice of so many records, and the next one, stay in the second-level cache.
+  static constexpr TaskShape kTask = {512, 128};
 
   // Few rows: kPanels panels times kRows records.
   template <int kRows, int kPanels>
-  static void multiply_rows(const std::byte* panels, std::size_t k, const std::byte* records,
-                            std::size_t stride, float* out, std::size_t out_stride) {
+  static void multiply_rows(const std::byte* panels, std::size_t k, const Activations& x,
+                            float* out, std::size_t out_stride) {
     const std::size_t panel_stride = panel_bytes(k), count = vectors(k);
     Floats acc[kRows][kPanels];
     TYTO_UNROLL
     for (int i = 0; i < kRows * kPanels; ++i) acc[i / kPanels][i % kPanels] = broadcast(0.0f);
     for (std::size_t first = 0; first < count; first += kDepth / 2) {
+      const std::byte* const records =
+          x.first + first / kSliceVectors * x.slice_stride + first % kSliceVectors * kStepBytes;
       Floats even[kRows][kPanels], odd[kRows][kPanels];
       TYTO_UNROLL
       for (int i = 0; i < kRows * kPanels; ++i)
         even[i / kPanels][i % kPanels] = odd[i / kPanels][i % kPanels] = broadcast(0.0f);
-      const std::size_t end = first + kDepth / 2 < count ? first + kDepth / 2 : count;
-      for (std::size_t i = first; i < end; ++i) {
+      const std::size_t steps = std::min(count - first, kDepth / 2);
+      for (std::size_t i = 0; i < steps; ++i, panels += kVector) {
         Bytes w[kPanels];
         TYTO_UNROLL
-        for (int p = 0; p < kPanels; ++p) {
-          const std::byte* at = panels + static_cast<std::size_t>(p) * panel_stride + i * kVector;
-          prefetch<kVector>(at);
-          w[p] = load_bytes(at);
+        for (std::size_t p = 0; p < kPanels; ++p) {
+          prefetch<kVector>(panels + p * panel_stride);
+          w[p] = load_bytes(panels + p * panel_stride);
         }
         TYTO_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          const Bytes x = broadcast_bytes(records + static_cast<std::size_t>(r) * stride + i * 4);
-          const Floats low = high_halves(shift_left<16>(x)), high = high_halves(x);
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const Bytes pair = broadcast_bytes(records + r * x.stride + i * kStepBytes);
+          const Floats low = high_halves(shift_left<16>(pair)), high = high_halves(pair);
           TYTO_UNROLL
           for (int p = 0; p < kPanels; ++p) {
             even[r][p] = fma(high_halves(shift_left<16>(w[p])), low, even[r][p]);
@@ -88,16 +91,63 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
             out + static_cast<std::size_t>(i / kPanels) * out_stride + i % kPanels * kLanes);
   }
 
-  // Adds `steps` times 32 k of kPanels panels and kRecords times 16 records to out; the first k
-  // begin it. last: a tile of what is left of each panel where its k end within a step, else null.
-  template <int kRecords, int kPanels>
-  static void add_tiles(const std::byte* panels, std::size_t panel_stride, const std::byte* last,
-                        std::size_t steps, const std::byte* records, std::size_t stride, bool begin,
-                        float* out, std::size_t out_stride) {
+  // kPanels panels as tiles, one for each step of 32 k; the last with zeros where k ends within it.
+  template <int kPanels>
+  class Weights {
+   public:
+    Weights(const std::byte* panels, std::size_t k)
+        : panels_(panels), stride_(panel_bytes(k)), whole_(k / kDepth) {
+      if (k % kDepth == 0) return;
+      std::memset(last_, 0, sizeof(last_));
+      for (std::size_t p = 0; p < kPanels; ++p)
+        std::memcpy(last_ + p * kTileBytes, panels + p * stride_ + whole_ * kTileBytes,
+                    vectors(k % kDepth) * kVector);
+    }
+    TYTO_INLINE const std::byte* tile(std::size_t step, std::size_t p) const {
+      return step < whole_ ? panels_ + p * stride_ + step * kTileBytes : last_ + p * kTileBytes;
+    }
+
+   private:
+    const std::byte* const panels_;
+    const std::size_t stride_, whole_;
+    alignas(64) std::byte last_[kPanels * kTileBytes];
+  };
+
+  // What comes from memory is asked for ahead of its turn, a little at every step: of few rows the
+  // weights further on,
+  struct Stream {
+    template <int kPanels>
+    TYTO_INLINE void at(const Weights<kPanels>& weights, std::size_t step) {
+      TYTO_UNROLL
+      for (std::size_t p = 0; p < kPanels; ++p) prefetch<kTileBytes>(weights.tile(step, p));
+    }
+  };
+  // of many rows the next slice of records, and of the panels that come next.
+  struct Sweep {
+    const std::byte *records, *panels;
+    std::size_t record_lines, panel_lines, panel_stride;
+
+    template <int kPanels>
+    TYTO_INLINE void at(const Weights<kPanels>&, std::size_t) {
+      constexpr int kSecondLevel = 2;
+      for (std::size_t i = 0; i < record_lines; ++i, records += 64)
+        __builtin_prefetch(records, 0, kSecondLevel);
+      for (std::size_t i = 0; i < panel_lines; ++i, panels += 64) {
+        __builtin_prefetch(panels, 0, kSecondLevel);
+        __builtin_prefetch(panels + panel_stride, 0, kSecondLevel);
+      }
+    }
+  };
+
+  // Adds steps [first, last) of kPanels panels and kRecords times 16 records to out; step 0 begins
+  // it.
+  template <int kRecords, int kPanels, class Ahead>
+  static void add_tiles(const Weights<kPanels>& weights, std::size_t first, std::size_t last,
+                        const Activations& x, Ahead ahead, float* out, std::size_t out_stride) {
     const std::size_t row_bytes = out_stride * sizeof(float);
     float *const right = out + kLanes, *const below = out + 16 * out_stride,
                  *const corner = below + kLanes;
-    if (begin) {
+    if (first == 0) {
       zero_tile<0>(), zero_tile<1>(), zero_tile<2>(), zero_tile<3>();
     } else {
       load_tile<0>(out, row_bytes);
@@ -105,21 +155,19 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
       if constexpr (kRecords > 1) load_tile<2>(below, row_bytes);
       if constexpr (kRecords > 1 && kPanels > 1) load_tile<3>(corner, row_bytes);
     }
-    for (std::size_t s = 0; s < steps; ++s) {
-      const bool whole = last == nullptr || s + 1 < steps;
-      const std::byte* weights = whole ? panels + s * kTileBytes : last;
-      const std::size_t next = whole ? panel_stride : kTileBytes;
-      load_tile<4>(records + s * kVector, stride);
-      prefetch<kTileBytes>(weights);
-      load_tile<6>(weights, kVector);
+    for (std::size_t s = first; s < last; ++s) {
+      const std::byte* const records =
+          x.first + s / kSliceSteps * x.slice_stride + s % kSliceSteps * kVector;
+      load_tile<4>(records, x.stride);
+      load_tile<6>(weights.tile(s, 0), kVector);
       multiply_bf16<0, 4, 6>();
       if constexpr (kPanels > 1) {
-        prefetch<kTileBytes>(weights + next);
-        load_tile<7>(weights + next, kVector);
+        load_tile<7>(weights.tile(s, 1), kVector);
         multiply_bf16<1, 4, 7>();
       }
+      ahead.at(weights, s);
       if constexpr (kRecords > 1) {
-        load_tile<5>(records + 16 * stride + s * kVector, stride);
+        load_tile<5>(records + 16 * x.stride, x.stride);
         multiply_bf16<2, 5, 6>();
         if constexpr (kPanels > 1) multiply_bf16<3, 5, 7>();
       }
@@ -130,76 +178,96 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
     if constexpr (kRecords > 1 && kPanels > 1) store_tile<3>(corner, row_bytes);
   }
 
-  // k from `first` to `end` of two panels, or one, times whole tiles of records, or a part of one
-  // if the tiles are so.
+  // As many records in a tile as the tiles have.
   template <int kPanels>
-  static void add_block(const std::byte* panels, std::size_t k, std::size_t first, std::size_t end,
-                        const std::byte* records, std::size_t stride, int rows, float* out,
-                        std::size_t out_stride) {
-    const std::size_t steps = (end - first + kDepth - 1) / kDepth, panel_stride = panel_bytes(k);
-    panels += first / 2 * kVector;
-    alignas(64) std::byte padded[kPanels * kTileBytes];
-    const std::byte* last = nullptr;
-    if ((end - first) % kDepth != 0) {
-      const std::size_t before = (steps - 1) * kTileBytes;
-      std::memset(padded, 0, sizeof(padded));
-      for (std::size_t p = 0; p < kPanels; ++p)
-        std::memcpy(padded + p * kTileBytes, panels + p * panel_stride + before,
-                    vectors(end - first) * kVector - before);
-      last = padded;
-    }
-    const std::byte* x = records + first * 2;
-    for (; rows >= 32; rows -= 32, x += 32 * stride, out += 32 * out_stride)
-      add_tiles<2, kPanels>(panels, panel_stride, last, steps, x, stride, first == 0, out,
-                            out_stride);
-    if (rows > 0)
-      add_tiles<1, kPanels>(panels, panel_stride, last, steps, x, stride, first == 0, out,
-                            out_stride);
+  static void multiply_stream(const std::byte* panels, std::size_t k, const Activations& x,
+                              int rows, float* out, std::size_t out_stride) {
+    const Weights<kPanels> weights(panels, k);
+    const std::size_t steps = (k + kDepth - 1) / kDepth;
+    if (rows == 2 * kTileRecords)
+      add_tiles<2>(weights, 0, steps, x, Stream(), out, out_stride);
+    else
+      add_tiles<1>(weights, 0, steps, x, Stream(), out, out_stride);
   }
 
-  // As many records in a tile as `tiles` has.
-  static void multiply_tiles(const Tiles<kVector>&, const std::byte* weights, int panels,
-                             std::size_t k, const std::byte* records, std::size_t stride, int rows,
-                             float* out, std::size_t out_stride) {
-    const std::size_t block = rows <= kUnblockedRows ? k : kBlock;
-    for (std::size_t first = 0; first < k; first += block) {
-      const std::size_t end = first + block < k ? first + block : k;
-      for (int p = 0; p < panels; p += 2) {
-        const std::byte* const pair = weights + static_cast<std::size_t>(p) * panel_bytes(k);
-        if (p + 1 < panels)
-          add_block<2>(pair, k, first, end, records, stride, rows, out + p * kLanes, out_stride);
+  // One slice of kPanels panels times all rows, whole tiles of them. next_panels: what comes after
+  // these; piece `part` of `parts` of the next slice's records is asked for.
+  template <int kPanels>
+  static void multiply_slice(const std::byte* panels, const std::byte* next_panels, std::size_t k,
+                             std::size_t slice, std::size_t part, std::size_t parts,
+                             const Activations& x, int rows, float* out, std::size_t out_stride) {
+    const Weights<kPanels> weights(panels, k);
+    const std::size_t first = slice * kSliceSteps,
+                      last = std::min(first + kSliceSteps, (k + kDepth - 1) / kDepth);
+    constexpr std::size_t kPair = 2 * kTileRecords;
+    const std::size_t pairs = (static_cast<std::size_t>(rows) + kPair - 1) / kPair;
+    Sweep ahead{x.first + (slice + 1) * x.slice_stride + part * kPair * x.stride / parts,
+                next_panels, (kPair * x.stride / 64 / kSliceSteps + parts - 1) / parts,
+                (kTileBytes / 64 + pairs - 1) / pairs, panel_bytes(k)};
+    for (int r = 0; r < rows; r += kPair) {
+      const Activations records = x.from(r);
+      float* const to = out + static_cast<std::size_t>(r) * out_stride;
+      if (r + kTileRecords < rows)
+        add_tiles<2>(weights, first, last, records, ahead, to, out_stride);
+      else
+        add_tiles<1>(weights, first, last, records, ahead, to, out_stride);
+      ahead.records += kPair * x.stride;
+      ahead.panels += ahead.panel_lines * kSliceSteps * 64;
+    }
+  }
+  static void multiply_slices(const std::byte* weights, int panels, std::size_t k,
+                              const Activations& x, int rows, float* out, std::size_t out_stride) {
+    const std::size_t bytes = panel_bytes(k), parts = (static_cast<std::size_t>(panels) + 1) / 2;
+    constexpr std::size_t kSliceBytes = kSliceSteps * kTileBytes;
+    const std::size_t slices = (k + kSliceK - 1) / kSliceK;
+    for (std::size_t slice = 0; slice < slices; ++slice)
+      for (std::size_t part = 0; part < parts; ++part) {
+        const std::byte* const pair = weights + 2 * part * bytes;
+        const std::byte* const next = part + 1 < parts ? pair + 2 * bytes + slice * kSliceBytes
+                                                       : weights + (slice + 1) * kSliceBytes;
+        float* const to = out + 2 * part * kLanes;
+        if (2 * part + 1 < static_cast<std::size_t>(panels))
+          multiply_slice<2>(pair, next, k, slice, part, parts, x, rows, to, out_stride);
         else
-          add_block<1>(pair, k, first, end, records, stride, rows, out + p * kLanes, out_stride);
+          multiply_slice<1>(pair, next, k, slice, part, parts, x, rows, to, out_stride);
       }
-    }
   }
 
-  static void multiply(const std::byte* weights, int panels, std::size_t k,
-                       const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, std::byte*) {
-    const int whole = rows / kTileRecords * kTileRecords;
-    if (whole > 0)
-      multiply_tiles(Tiles<kVector>(), weights, panels, k, activations, record_stride, whole, out,
-                     out_stride);
-    activations += static_cast<std::size_t>(whole) * record_stride;
+  static void multiply_tiles(const Tiles<kVector>&, const std::byte* weights, int panels,
+                             std::size_t k, const Activations& x, int rows, float* out,
+                             std::size_t out_stride) {
+    if (rows > kUnslicedRows) {
+      multiply_slices(weights, panels, k, x, rows, out, out_stride);
+      return;
+    }
+    const std::size_t bytes = panel_bytes(k);
+    int p = 0;
+    for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+      multiply_stream<2>(weights, k, x, rows, out, out_stride);
+    if (p < panels) multiply_stream<1>(weights, k, x, rows, out, out_stride);
+  }
+
+  static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                       int rows, float* out, std::size_t out_stride, std::byte*) {
+    const int whole = rows / kTileRecords * kTileRecords, rest = rows - whole;
+    if (whole > 0) multiply_tiles(Tiles<kVector>(), weights, panels, k, x, whole, out, out_stride);
+    const Activations last = x.from(whole);
     out += static_cast<std::size_t>(whole) * out_stride;
-    rows -= whole;
-    if (rows >= kLeastRows) {
-      multiply_tiles(Tiles<kVector>(rows), weights, panels, k, activations, record_stride, rows,
-                     out, out_stride);
+    if (rest >= kLeastRows) {
+      multiply_tiles(Tiles<kVector>(rest), weights, panels, k, last, rest, out, out_stride);
       return;
     }
     const SubnormalsAreZero as_in_tiles;
     const std::size_t bytes = panel_bytes(k);
     int p = 0;
-    if (rows == 1)
+    if (rest == 1)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
-        multiply_rows<1, 4>(weights, k, activations, record_stride, out, out_stride);
+        multiply_rows<1, 4>(weights, k, last, out, out_stride);
     for (; p < panels; ++p, weights += bytes, out += kLanes)
-      if (rows == 2)
-        multiply_rows<2, 1>(weights, k, activations, record_stride, out, out_stride);
-      else if (rows == 1)
-        multiply_rows<1, 1>(weights, k, activations, record_stride, out, out_stride);
+      if (rest == 2)
+        multiply_rows<2, 1>(weights, k, last, out, out_stride);
+      else if (rest == 1)
+        multiply_rows<1, 1>(weights, k, last, out, out_stride);
   }
 };
 

@@ -87,10 +87,10 @@ struct QuantizedLinear {
     expanded_steps<kPanels, 1>(scratch, k, a, rows, out, out_stride);
   }
 
-  static void multiply(const std::byte* weights, int panels, std::size_t k,
-                       const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, [[maybe_unused]] std::byte* scratch) {
-    const Records a(activations, record_stride, activation_layout(Family::kForm, k));
+  static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                       int rows, float* out, std::size_t out_stride,
+                       [[maybe_unused]] std::byte* scratch) {
+    const Records a(x, activation_layout(Family::kForm, k));
     const std::size_t bytes = Family::panel_bytes(k);
     int p = 0;
     if constexpr (kExpandRows > 0)
@@ -121,11 +121,18 @@ template <int kVariant>
 struct Linear<FloatRows<quant::BF16>, kVariant> : FloatPanels<quant::BF16, kHasBf16Dot<kVariant>> {
 };
 
+template <class L>
+constexpr TaskShape task_shape() {
+  if constexpr (requires { L::kTask; })
+    return L::kTask;
+  else
+    return {};
+}
 template <class Family, int kVariant>
 constexpr LinearKernel linear_kernel(const quant::Format& format) {
   using L = Linear<Family, kVariant>;
-  return {&format, L::kForm,      kLanes,      L::panel_bytes,
-          L::pack, L::unpack_row, L::multiply, L::scratch_bytes};
+  return {&format,       L::kForm,    kLanes,           L::panel_bytes, L::pack,
+          L::unpack_row, L::multiply, L::scratch_bytes, task_shape<L>()};
 }
 
 }  // namespace

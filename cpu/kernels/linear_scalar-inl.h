@@ -130,14 +130,12 @@ struct Linear {
     Rows::dequantize(panel, k, out);
   }
 
-  static void multiply(const std::byte* weights, int panels, std::size_t k,
-                       const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, std::byte*) {
+  static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                       int rows, float* out, std::size_t out_stride, std::byte*) {
     for (int p = 0; p < panels; ++p)
       for (int r = 0; r < rows; ++r)
         out[static_cast<std::size_t>(r) * out_stride + static_cast<std::size_t>(p)] =
-            Rows::dot(weights + static_cast<std::size_t>(p) * panel_bytes(k), k,
-                      activations + static_cast<std::size_t>(r) * record_stride);
+            Rows::dot(weights + static_cast<std::size_t>(p) * panel_bytes(k), k, x.from(r).first);
   }
 
   static std::size_t scratch_bytes(std::size_t) { return 0; }

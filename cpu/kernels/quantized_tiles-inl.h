@@ -13,15 +13,13 @@ template <class ByTiles>
 struct TileLinear {
   using Family = typename ByTiles::Family;
 
-  static void multiply(const std::byte* weights, int panels, std::size_t k,
-                       const std::byte* activations, std::size_t record_stride, int rows,
-                       float* out, std::size_t out_stride, std::byte* scratch) {
+  static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
+                       int rows, float* out, std::size_t out_stride, std::byte* scratch) {
     if (rows < ByTiles::kLeastRows) {
-      QuantizedLinear<Family>::multiply(weights, panels, k, activations, record_stride, rows, out,
-                                        out_stride, scratch);
+      QuantizedLinear<Family>::multiply(weights, panels, k, x, rows, out, out_stride, scratch);
       return;
     }
-    const Records a(activations, record_stride, activation_layout(Family::kForm, k));
+    const Records a(x, activation_layout(Family::kForm, k));
     for (int r = 0; r < rows; ++r)
       std::memset(out + static_cast<std::size_t>(r) * out_stride, 0,
                   static_cast<std::size_t>(panels * kLanes) * sizeof(float));

@@ -13,13 +13,13 @@ TYTO_INLINE Ints broadcast_ints(const void* p) {  // the same 32 bits in every l
   return broadcast(value);
 }
 
-// Rows of activation records, one after the other.
+// Rows of records of one slice.
 struct Records {
   const std::byte* first;
   std::size_t stride, scales, sums, sums32;
-  Records(const std::byte* records, std::size_t record_stride, const ActivationLayout& layout)
-      : first(records),
-        stride(record_stride),
+  Records(const Activations& x, const ActivationLayout& layout)
+      : first(x.first),
+        stride(x.stride),
         scales(layout.scales),
         sums(layout.sums),
         sums32(layout.sums32) {}
