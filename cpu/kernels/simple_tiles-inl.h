@@ -33,7 +33,8 @@ template <class Block>
 struct SimpleTiles {
   using Family = SimpleBlocks<Block>;
   static constexpr int kDepth = 32, kPanels = 4, kRecords = kTileRecords;
-  static constexpr int kLeastRows = 96;  // with fewer, vectors alone are faster
+  // With fewer, vectors alone are faster; the more so where bytes are codes as they lie.
+  static constexpr int kLeastRows = Family::kBits == 8 ? 96 : 32;
   static constexpr int kBlocks = kTileWidth / 32;
   static constexpr bool kMinimum = Family::kMinimum;
   // An expanded block: d [lane], m [lane], codes as signed bytes [8][lane].
@@ -44,6 +45,7 @@ struct SimpleTiles {
 
   static void expand(const std::byte* panel, std::size_t first, std::size_t width, std::byte* to) {
     for (std::size_t b = first / 32; b < (first + width) / 32; ++b, to += kBlock) {
+      prefetch<Family::kGroupBytes / Family::kGroupBlocks>(Family::codes(panel, b));
       store(load_halves(Family::scales(panel, b)), reinterpret_cast<float*>(to));
       if constexpr (kMinimum)
         store(load_halves(Family::scales(panel, b) + Family::kHalves),
@@ -69,19 +71,25 @@ struct SimpleTiles {
     Factors(const Records& a, const TileCodes& tile, int record, int records, std::size_t first,
             std::size_t width)
         : codes(tile), count(records) {
-      const std::size_t bytes = width / 32 * sizeof(float);
       if (count < kTileRecords || width < kTileWidth) {
         std::memset(scale, 0, sizeof(scale));
         std::memset(sum, 0, sizeof(sum));
       }
-      for (int r = 0; r < count; ++r) {
-        std::memcpy(scale[r], a.row(record + r) + a.scales + first / 32 * sizeof(float), bytes);
-        if constexpr (kMinimum) {
-          std::int16_t sums[2 * kBlocks] = {};
-          std::memcpy(sums, a.row(record + r) + a.sums + first / 32 * sizeof(float), bytes);
-          for (int b = 0; b < kBlocks; ++b)
-            sum[r][b] = scale[r][b] * static_cast<float>(sums[2 * b] + sums[2 * b + 1]);
-        }
+      const std::size_t at = first / 32 * sizeof(float);
+      for (int r = 0; r < count; ++r)
+        if (width == kTileWidth)  // of constant size, which is faster
+          load(r, a.row(record + r), a, at, sizeof(scale[r]));
+        else
+          load(r, a.row(record + r), a, at, width / 32 * sizeof(float));
+    }
+    TYTO_INLINE void load(int r, const std::byte* record, const Records& a, std::size_t at,
+                          std::size_t bytes) {
+      std::memcpy(scale[r], record + a.scales + at, bytes);
+      if constexpr (kMinimum) {
+        std::int16_t sums[2 * kBlocks] = {};
+        std::memcpy(sums, record + a.sums + at, bytes);
+        for (int b = 0; b < kBlocks; ++b)
+          sum[r][b] = scale[r][b] * static_cast<float>(sums[2 * b] + sums[2 * b + 1]);
       }
     }
   };

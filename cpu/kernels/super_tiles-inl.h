@@ -26,6 +26,7 @@ struct SuperTiles {
 
   static void expand(const std::byte* panel, std::size_t first, std::size_t, std::byte* to) {
     const std::byte* group = panel + first / 256 * Family::kGroupBytes;
+    prefetch<Family::kGroupBytes / 64 * 64>(group);
     store(load_halves(group), reinterpret_cast<float*>(to));
     store(load_halves(group + Family::kHalves), reinterpret_cast<float*>(to + kVector));
     alignas(64) std::byte scales[Family::kSubBlocks * kVector];
