@@ -81,6 +81,13 @@ struct SuperTiles {
   template <int kCount>
   TYTO_INLINE static void finish(const Unfinished& product, int first, std::size_t out_stride) {
     const Floats d = load_floats(product.panel), dmin = load_floats(product.panel + kVector);
+    // In registers, since loads are what binds here.
+    Ints minimums[4];
+    if constexpr (kMinimum) {
+      TYTO_UNROLL
+      for (std::size_t i = 0; i < 4; ++i)
+        minimums[i] = load_ints(product.panel + kMinimums + i * kVector);
+    }
     const int last = product.a->count < first + kCount ? product.a->count : first + kCount;
     for (int r = first; r < last; ++r) {
       const SumTile* const sums = product.sums + r / kTileRecords * 2;
@@ -93,8 +100,7 @@ struct SuperTiles {
         Ints sum = broadcast(0);
         TYTO_UNROLL
         for (std::size_t i = 0; i < 4; ++i)
-          sum = add_pairs(sum, load_ints(product.panel + kMinimums + i * kVector),
-                          broadcast_ints(&product.a->sums[r][2 * i]));
+          sum = add_pairs(sum, minimums[i], broadcast_ints(&product.a->sums[r][2 * i]));
         acc = fnma(to_floats(sum), dmin * scale, acc);
       }
       store(acc, out);
