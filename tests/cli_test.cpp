@@ -2,6 +2,8 @@
 #if defined(TYTO_PROGRAM)
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <memory>
 #include <sstream>
 #include <thread>
 
@@ -300,6 +302,29 @@ TEST_CASE("pack writes a file that every command takes", "[program]") {
   std::filesystem::create_directory(cache);
   for (int i = 0; i < 2; ++i) CHECK(run(place.model, {"--packed-cache", cache}).out == outputs.out);
   CHECK(std::distance(std::filesystem::directory_iterator(cache), {}) == 1);
+}
+
+TEST_CASE("Processes that race to fill a cache leave one entry and all work", "[program]") {
+  const Place place;
+  const std::string cache = place.path("cache");
+  std::filesystem::create_directory(cache);
+  Arguments arguments{"run", place.model, "-p", "the hat", "-n", "20", "--seed", "3"};
+  const Outputs expected = place(arguments);
+  REQUIRE(expected.code == 0);
+  arguments.insert(arguments.end(), {"--packed-cache", cache});
+  constexpr int kRounds = 5;
+  for (int round = 0; round < kRounds; ++round) {
+    const ScratchFolder folders[3];
+    std::vector<std::unique_ptr<Process>> racers;
+    for (const ScratchFolder& folder : folders)
+      racers.push_back(std::make_unique<Process>(folder, arguments));
+    for (const auto& racer : racers) {
+      CHECK(racer->wait() == 0);
+      CHECK(racer->out() == expected.out);
+    }
+    REQUIRE(std::distance(std::filesystem::directory_iterator(cache), {}) == 1);
+    std::filesystem::remove(std::filesystem::directory_iterator(cache)->path());
+  }
 }
 
 TEST_CASE("bench tells speeds, bandwidth and memory", "[program]") {
