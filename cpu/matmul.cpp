@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "cpu/workspace.h"
-
 namespace tyto::cpu {
 namespace {
 
@@ -24,6 +22,11 @@ void Product::multiply(const Factor& of, float* out, std::size_t stride,
                       x.from(row), rows, out, stride, scratch);
 }
 
+std::size_t task_floats(const LinearKernel& kernel, int rows) noexcept {
+  return static_cast<std::size_t>(std::min(rows, kernel.task.rows)) *
+         static_cast<std::size_t>(std::max(kernel.task.columns, kernel.panel_rows));
+}
+
 int Matmul::split(int rows, int workers) noexcept {
   if (rows == 0) return 0;
   rows_ = rows;
@@ -35,7 +38,7 @@ int Matmul::split(int rows, int workers) noexcept {
   if (rows <= kFewRows) {
     rows_per_task_ = rows;
     panels_per_task_ = std::min(ceil_div(ceil_div(panels, wanted), kPanelsAtOnce) * kPanelsAtOnce,
-                                static_cast<int>(kTileFloats) / (rows * panel_rows));
+                                static_cast<int>(kFewRowsFloats) / (rows * panel_rows));
   } else {
     rows_per_task_ = std::min(rows, kernel.task.rows);
     panels_per_task_ = std::max(1, kernel.task.columns / panel_rows);

@@ -35,12 +35,17 @@ struct Product {
                 std::byte* scratch) const noexcept;
 };
 
+inline constexpr std::size_t kFewRowsFloats = 16384;
+// What a task of a step of up to `rows` rows computes, if not few.
+std::size_t task_floats(const LinearKernel& kernel, int rows) noexcept;
+
 class Matmul {
  public:
   void add(const Factor& factor) { factors_.push_back(factor); }
   const std::vector<Factor>& factors() const noexcept { return factors_; }
 
-  // Tasks for a product of `rows` rows on so many workers. No task computes more than kTileFloats.
+  // Tasks for a product of `rows` rows on so many workers. No task computes more than the larger of
+  // kFewRowsFloats and task_floats() of its kernel.
   int split(int rows, int workers) noexcept;
   Product product(int task) const noexcept;
 

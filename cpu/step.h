@@ -59,7 +59,7 @@ struct Step {
   }
   float* tile(int worker, int number) const noexcept {
     return scratch_row(worker) + layout.stream_stride +
-           static_cast<std::size_t>(number) * kTileFloats;
+           static_cast<std::size_t>(number) * layout.tile_floats;
   }
   std::byte* kernel_scratch(int worker) const noexcept {
     return reinterpret_cast<std::byte*>(tile(worker, 2));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/matmul.h"
 #include "src/base/checked.h"
 #include "src/base/error.h"
 
@@ -11,7 +12,8 @@ namespace {
 // The largest of everything that the blocks need, one after the other.
 struct Largest {
   const Lowered& lowered;
-  std::size_t wide = 0, attended = 0, multiply = 0, attend = 0;
+  const int rows;  // of a step
+  std::size_t tile = kFewRowsFloats, wide = 0, attended = 0, multiply = 0, attend = 0;
   ActivationLayout record[kActivationForms] = {};  // of the widest
   int heads = 0, value_dim = 0, kv_heads = 1 << 30;
 
@@ -22,6 +24,7 @@ struct Largest {
     auto& layout = record[static_cast<int>(form)];
     if (m.k > layout.k) layout = activation_layout(form, m.k);
     multiply = std::max(multiply, m.kernel->scratch_bytes(m.k));
+    tile = std::max(tile, task_floats(*m.kernel, rows));
   }
   void operator()(const EmbedPart&) {}
   void operator()(const AttentionPart& p) {
@@ -92,7 +95,7 @@ Result<Workspace> lay_out(const Lowered& lowered, const Capacity& capacity, int 
   if (capacity.rows < 1 || capacity.sequences < 1 || capacity.outputs < 0)
     return fail(ErrorCode::bad_argument, "a step of {} rows, {} sequences and {} outputs",
                 capacity.rows, capacity.sequences, capacity.outputs);
-  Largest largest{lowered};
+  Largest largest{lowered, std::max(capacity.rows, capacity.outputs)};
   for (const Part& part : lowered.parts) std::visit(largest, part);
   const auto rows = static_cast<std::uint64_t>(capacity.rows);
   const std::uint64_t record_rows = std::max(rows, static_cast<std::uint64_t>(capacity.outputs));
@@ -122,8 +125,9 @@ Result<Workspace> lay_out(const Lowered& lowered, const Capacity& capacity, int 
                            Checked(static_cast<unsigned>(largest.heads)) *
                            Checked(static_cast<unsigned>(w.splits)) *
                            Checked(partial_floats(largest.value_dim) * sizeof(float)));
+  w.tile_floats = largest.tile;
   const std::size_t product =
-      w.stream_stride * sizeof(float) + 2 * kTileFloats * sizeof(float) + largest.multiply;
+      w.stream_stride * sizeof(float) + 2 * w.tile_floats * sizeof(float) + largest.multiply;
   w.scratch_bytes = round_up(std::max(product, largest.attend), 64);
   w.scratch = places.take(static_cast<unsigned>(workers), w.scratch_bytes);
   const auto total = places.total();

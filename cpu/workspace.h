@@ -8,8 +8,6 @@
 
 namespace tyto::cpu {
 
-inline constexpr std::size_t kTileFloats = 65536;  // of a product that is not yet where it belongs
-
 // Byte offsets in the block, all multiples of 64.
 struct Workspace {
   std::size_t stream = 0;    // floats [rows, width]: the residual stream
@@ -22,6 +20,7 @@ struct Workspace {
   std::vector<std::size_t> frequencies;  // per rope: doubles [dims / 2]
   std::vector<std::size_t> rotations;    // per rope: floats [rows, 2, dims]: cosines, sines
   std::size_t stream_stride = 0;         // floats
+  std::size_t tile_floats = 0;           // of a product that is not yet where it belongs
   std::size_t scratch_bytes = 0;
   int pages_per_sequence = 0, partial_rows = 0, splits = 0;
   std::uint64_t bytes = 0;
