@@ -1,22 +1,12 @@
-// BF16 weights by AMX-BF16 tiles (Intel 64 manual, TDPBF16PS). A panel of pairs, [k / 2][lane][2],
-// is a column of weight tiles of 32 k as it lies, and 16 records are a tile of activations, so the
-// sums stay in tiles for as long as a block of k is in the caches. What one instruction computes
-// for 32 k is the definition, for few rows too:
-//   even = fma(w[2i], x[2i], even), odd = fma(w[2i + 1], x[2i + 1], odd), i ascending, from zero
-//   acc = acc + (even + odd), all of it with subnormal numbers as zero
+// BF16 weights by AMX-BF16 tiles (bf16_tiles-inl.h). A panel of pairs is a column of weight tiles
+// as it lies, and 16 records are a tile of activations, so the sums stay in tiles for as long as a
+// block of k is in the caches. What one instruction computes is the definition, for few rows too.
 #pragma once
-#include "cpu/kernels/tiles-inl.h"
+#include "cpu/kernels/bf16_tiles-inl.h"
 
 TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
-
-template <int kSums, int kActivations, int kWeights>
-TYTO_INLINE void multiply_bf16() {
-  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kActivations),
-               "i"(kWeights)
-               : "memory");
-}
 
 // As the tiles do, whatever the thread's own setting.
 class SubnormalsAreZero {
@@ -40,7 +30,7 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
   static constexpr std::size_t kDepth = 32;   // k of a tile
   static constexpr std::size_t kBlock = 256;  // k whose weights stay in the first-level cache,
   static constexpr int kUnblockedRows = 32;   // but up to here weights come from memory in one go
-  static constexpr std::size_t kTileBytes = 16 * kVector;
+  static constexpr std::size_t kTileBytes = kBf16Tile;
   static constexpr int kLeastRows = 3;  // from so many records on, even a part of a tile is faster
 
   // Few rows: kPanels panels times kRows records.
@@ -86,48 +76,6 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
     for (int i = 0; i < kRows * kPanels; ++i)
       store(acc[i / kPanels][i % kPanels],
             out + static_cast<std::size_t>(i / kPanels) * out_stride + i % kPanels * kLanes);
-  }
-
-  // Adds `steps` times 32 k of kPanels panels and kRecords times 16 records to out; the first k
-  // begin it. last: a tile of what is left of each panel where its k end within a step, else null.
-  template <int kRecords, int kPanels>
-  static void add_tiles(const std::byte* panels, std::size_t panel_stride, const std::byte* last,
-                        std::size_t steps, const std::byte* records, std::size_t stride, bool begin,
-                        float* out, std::size_t out_stride) {
-    const std::size_t row_bytes = out_stride * sizeof(float);
-    float *const right = out + kLanes, *const below = out + 16 * out_stride,
-                 *const corner = below + kLanes;
-    if (begin) {
-      zero_tile<0>(), zero_tile<1>(), zero_tile<2>(), zero_tile<3>();
-    } else {
-      load_tile<0>(out, row_bytes);
-      if constexpr (kPanels > 1) load_tile<1>(right, row_bytes);
-      if constexpr (kRecords > 1) load_tile<2>(below, row_bytes);
-      if constexpr (kRecords > 1 && kPanels > 1) load_tile<3>(corner, row_bytes);
-    }
-    for (std::size_t s = 0; s < steps; ++s) {
-      const bool whole = last == nullptr || s + 1 < steps;
-      const std::byte* weights = whole ? panels + s * kTileBytes : last;
-      const std::size_t next = whole ? panel_stride : kTileBytes;
-      load_tile<4>(records + s * kVector, stride);
-      prefetch<kTileBytes>(weights);
-      load_tile<6>(weights, kVector);
-      multiply_bf16<0, 4, 6>();
-      if constexpr (kPanels > 1) {
-        prefetch<kTileBytes>(weights + next);
-        load_tile<7>(weights + next, kVector);
-        multiply_bf16<1, 4, 7>();
-      }
-      if constexpr (kRecords > 1) {
-        load_tile<5>(records + 16 * stride + s * kVector, stride);
-        multiply_bf16<2, 5, 6>();
-        if constexpr (kPanels > 1) multiply_bf16<3, 5, 7>();
-      }
-    }
-    store_tile<0>(out, row_bytes);
-    if constexpr (kPanels > 1) store_tile<1>(right, row_bytes);
-    if constexpr (kRecords > 1) store_tile<2>(below, row_bytes);
-    if constexpr (kRecords > 1 && kPanels > 1) store_tile<3>(corner, row_bytes);
   }
 
   // k from `first` to `end` of two panels, or one, times whole tiles of records, or a part of one

@@ -1,0 +1,66 @@
+// Products of BF16 by AMX tiles (Intel 64 manual, TDPBF16PS). A panel of pairs, [k / 2][lane][2],
+// is a column of tiles of 32 k as it lies, and 16 rows of k are the other tile. What one
+// instruction computes for 32 k:
+//   even = fma(w[2i], x[2i], even), odd = fma(w[2i + 1], x[2i + 1], odd), i ascending, from zero
+//   acc = acc + (even + odd), all of it with subnormal numbers as zero
+#pragma once
+#include "cpu/kernels/tiles-inl.h"
+
+TYTO_ISA_BEGIN
+namespace tyto::cpu::TYTO_ISA {
+namespace {
+
+constexpr std::size_t kLine = 64, kBf16Tile = 16 * kLine;
+
+template <int kSums, int kActivations, int kWeights>
+TYTO_INLINE void multiply_bf16() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kActivations),
+               "i"(kWeights)
+               : "memory");
+}
+
+// Adds `steps` times 32 k of kPanels panels and kRecords times 16 records to out; the first k
+// begin it. last: a tile of what is left of each panel where its k end within a step, else null.
+template <int kRecords, int kPanels>
+inline void add_tiles(const std::byte* panels, std::size_t panel_stride, const std::byte* last,
+                      std::size_t steps, const std::byte* records, std::size_t stride, bool begin,
+                      float* out, std::size_t out_stride) {
+  const std::size_t row_bytes = out_stride * sizeof(float);
+  float *const right = out + kLanes, *const below = out + 16 * out_stride,
+               *const corner = below + kLanes;
+  if (begin) {
+    zero_tile<0>(), zero_tile<1>(), zero_tile<2>(), zero_tile<3>();
+  } else {
+    load_tile<0>(out, row_bytes);
+    if constexpr (kPanels > 1) load_tile<1>(right, row_bytes);
+    if constexpr (kRecords > 1) load_tile<2>(below, row_bytes);
+    if constexpr (kRecords > 1 && kPanels > 1) load_tile<3>(corner, row_bytes);
+  }
+  for (std::size_t s = 0; s < steps; ++s) {
+    const bool whole = last == nullptr || s + 1 < steps;
+    const std::byte* weights = whole ? panels + s * kBf16Tile : last;
+    const std::size_t next = whole ? panel_stride : kBf16Tile;
+    load_tile<4>(records + s * kLine, stride);
+    prefetch<kBf16Tile>(weights);
+    load_tile<6>(weights, kLine);
+    multiply_bf16<0, 4, 6>();
+    if constexpr (kPanels > 1) {
+      prefetch<kBf16Tile>(weights + next);
+      load_tile<7>(weights + next, kLine);
+      multiply_bf16<1, 4, 7>();
+    }
+    if constexpr (kRecords > 1) {
+      load_tile<5>(records + 16 * stride + s * kLine, stride);
+      multiply_bf16<2, 5, 6>();
+      if constexpr (kPanels > 1) multiply_bf16<3, 5, 7>();
+    }
+  }
+  store_tile<0>(out, row_bytes);
+  if constexpr (kPanels > 1) store_tile<1>(right, row_bytes);
+  if constexpr (kRecords > 1) store_tile<2>(below, row_bytes);
+  if constexpr (kRecords > 1 && kPanels > 1) store_tile<3>(corner, row_bytes);
+}
+
+}  // namespace
+}  // namespace tyto::cpu::TYTO_ISA
+TYTO_ISA_END
