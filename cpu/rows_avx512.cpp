@@ -15,6 +15,11 @@
 #include "cpu/kernels/bf16_tiles-inl.h"
 // then:
 #include "cpu/kernels/attention-inl.h"
+// then:
+#include "cpu/kernels/attention_weights-inl.h"
+// then:
+#include "cpu/kernels/attention_vectors-inl.h"
+// then:
 #include "cpu/kernels/attention_tiles-inl.h"
 #include "cpu/kernels/row_table-inl.h"
 

@@ -19,6 +19,24 @@ TYTO_INLINE void multiply_bf16() {
                : "memory");
 }
 
+// As the tiles do, whatever the thread's own setting.
+class SubnormalsAreZero {
+ public:
+  SubnormalsAreZero() : before_(_mm_getcsr()) {
+    constexpr unsigned kFlushResults = 0x8000, kZeroInputs = 0x0040;
+    _mm_setcsr(before_ | kFlushResults | kZeroInputs);
+    asm volatile("" ::: "memory");
+  }
+  SubnormalsAreZero(const SubnormalsAreZero&) = delete;
+  ~SubnormalsAreZero() {
+    asm volatile("" ::: "memory");
+    _mm_setcsr(before_);
+  }
+
+ private:
+  unsigned before_;
+};
+
 // Adds `steps` times 32 k of kPanels panels and kRecords times 16 records to out; the first k
 // begin it. last: a tile of what is left of each panel where its k end within a step, else null.
 template <int kRecords, int kPanels>

@@ -8,24 +8,6 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// As the tiles do, whatever the thread's own setting.
-class SubnormalsAreZero {
- public:
-  SubnormalsAreZero() : before_(_mm_getcsr()) {
-    constexpr unsigned kFlushResults = 0x8000, kZeroInputs = 0x0040;
-    _mm_setcsr(before_ | kFlushResults | kZeroInputs);
-    asm volatile("" ::: "memory");
-  }
-  SubnormalsAreZero(const SubnormalsAreZero&) = delete;
-  ~SubnormalsAreZero() {
-    asm volatile("" ::: "memory");
-    _mm_setcsr(before_);
-  }
-
- private:
-  unsigned before_;
-};
-
 struct Bf16Tiles : FloatPanels<quant::BF16, true> {
   static constexpr std::size_t kDepth = 32;   // k of a tile
   static constexpr std::size_t kBlock = 256;  // k whose weights stay in the first-level cache,
