@@ -38,7 +38,7 @@ class CpuBackend final : public Backend {
   Result<Footprint> footprint(const Plan& plan, Slice slice, CacheType type,
                               const Capacity& capacity) const override {
     TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
-    TYTO_TRY(const Workspace workspace, lay_out(lowered, capacity, workers()));
+    TYTO_TRY(const Workspace workspace, lay_out(lowered, *table_.rows, capacity, workers()));
     Footprint out;
     out.weights = lowered.weight_bytes;
     out.workspace = workspace.bytes;
@@ -95,7 +95,7 @@ class CpuBackend final : public Backend {
   Result<std::unique_ptr<Program>> compile(const Plan& plan, Slice slice, const Weights& weights,
                                            Cache& cache, const Capacity& capacity) override {
     TYTO_TRY(Lowered lowered, lower(plan, slice, table_));
-    TYTO_TRY(Workspace layout, lay_out(lowered, capacity, workers()));
+    TYTO_TRY(Workspace layout, lay_out(lowered, *table_.rows, capacity, workers()));
     TYTO_TRY(LargeBlock workspace, Runtime::Impl::allocate(runtime_, layout.bytes, "workspace"));
     return new_cpu_program(runtime_, table_, std::move(lowered), weights.packed().data(),
                            static_cast<const CpuCache&>(cache), capacity, std::move(layout),

@@ -27,8 +27,9 @@ const IsaTable* avx512_table(bool to_run) noexcept {
 }
 
 const IsaTable* amx_table(bool to_run) noexcept {
-  static const IsaTable table{"amx", Isa::amx, avx512_linear(detect_features().avx512_bf16, true),
-                              &avx512_row_kernels()};
+  static const IsaTable table{
+      "amx", Isa::amx, avx512_linear(detect_features().avx512_bf16, true),
+      detect_features().avx512_bf16 ? &amx_row_kernels() : &avx512_row_kernels()};
   return !to_run || (detect_features().avx512 && enable_amx()) ? &table : nullptr;
 }
 #else

@@ -37,11 +37,8 @@ struct AttendArgs {
   float* partials;              // null: `out` gets the result. Otherwise each split's state goes to
   std::size_t partial_row_stride,
       partial_head_stride;  // partials + row, head and split times these strides
-  std::byte* scratch;       // attend_scratch_bytes, 64-byte aligned
+  std::byte* scratch;       // attend_bytes, 64-byte aligned
 };
-
-// Of a call with at most max(kQueryTile, group) query vectors.
-std::size_t attend_scratch_bytes(int group, int value_dim) noexcept;
 
 struct RowKernels {
   // `out` may be `x`.
@@ -64,6 +61,8 @@ struct RowKernels {
   // are merged in ascending order, so that it makes no difference which of them one call computes,
   // nor which rows come along.
   void (*attend[kCacheTypes])(const AttendArgs& args);
+  // Scratch memory of a call with at most max(kQueryTile, group) query vectors.
+  std::size_t (*attend_bytes)(int group, int key_dim, int value_dim);
   // The result from the partials of splits [0, splits) of one head of one row; uses them up.
   void (*merge_splits)(float* partials, int splits, int value_dim, float* out);
 };
@@ -72,6 +71,7 @@ const RowKernels& scalar_row_kernels() noexcept;
 #if defined(__x86_64__) || defined(_M_X64)
 const RowKernels& avx2_row_kernels() noexcept;    // needs AVX2, FMA and F16C
 const RowKernels& avx512_row_kernels() noexcept;  // needs AVX-512 F
+const RowKernels& amx_row_kernels() noexcept;     // needs AVX-512 with BF16, and AMX-BF16
 #endif
 #if defined(__aarch64__)
 const RowKernels& neon_row_kernels() noexcept;

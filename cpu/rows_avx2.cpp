@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cpu/kernel_table.h"
+#include "cpu/kernels/attend_memory.h"
 #include "cpu/row_kernels.h"
 #include "cpu/simd/avx2_rows.h"
 // then:

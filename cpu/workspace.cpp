@@ -12,6 +12,7 @@ namespace {
 // The largest of everything that the blocks need, one after the other.
 struct Largest {
   const Lowered& lowered;
+  const RowKernels& row_kernels;
   const int rows;  // of a step
   std::size_t tile = kFewRowsFloats, wide = 0, attended = 0, multiply = 0, attend = 0;
   ActivationLayout record[kActivationForms] = {};  // of the widest
@@ -31,7 +32,8 @@ struct Largest {
     for (const LinearPart* part : {&p.q, &p.k, &p.v, &p.out}) use(*part);
     wide = std::max(wide, wide_stride(lowered, p));
     attended = std::max(attended, attended_stride(p));
-    attend = std::max(attend, attend_scratch_bytes(p.heads / p.kv_heads, p.head_dim));
+    attend =
+        std::max(attend, row_kernels.attend_bytes(p.heads / p.kv_heads, p.head_dim, p.head_dim));
     heads = std::max(heads, p.heads);
     kv_heads = std::min(kv_heads, p.kv_heads);
     value_dim = std::max(value_dim, p.head_dim);
@@ -91,11 +93,12 @@ std::size_t rotation_stride(const RopePart& part) noexcept {
   return 2 * round_up(static_cast<std::size_t>(part.rope.dims), 16);
 }
 
-Result<Workspace> lay_out(const Lowered& lowered, const Capacity& capacity, int workers) {
+Result<Workspace> lay_out(const Lowered& lowered, const RowKernels& row_kernels,
+                          const Capacity& capacity, int workers) {
   if (capacity.rows < 1 || capacity.sequences < 1 || capacity.outputs < 0)
     return fail(ErrorCode::bad_argument, "a step of {} rows, {} sequences and {} outputs",
                 capacity.rows, capacity.sequences, capacity.outputs);
-  Largest largest{lowered, std::max(capacity.rows, capacity.outputs)};
+  Largest largest{lowered, row_kernels, std::max(capacity.rows, capacity.outputs)};
   for (const Part& part : lowered.parts) std::visit(largest, part);
   const auto rows = static_cast<std::uint64_t>(capacity.rows);
   const std::uint64_t record_rows = std::max(rows, static_cast<std::uint64_t>(capacity.outputs));

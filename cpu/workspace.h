@@ -27,7 +27,8 @@ struct Workspace {
 };
 
 // bad_argument for a capacity without rows or sequences.
-Result<Workspace> lay_out(const Lowered& lowered, const Capacity& capacity, int workers);
+Result<Workspace> lay_out(const Lowered& lowered, const RowKernels& row_kernels,
+                          const Capacity& capacity, int workers);
 
 // Floats between the rows of `wide` and `attended` in a block.
 std::size_t wide_stride(const Lowered& lowered, const AttentionPart& part) noexcept;

@@ -60,8 +60,19 @@ std::vector<Case> cases() {
   PlanShape brain = floats;
   brain.kv_heads = 1;
   brain.format = "bf16";
+  PlanShape wide = floats;  // one row alone has more than a tile of query vectors
+  wide.heads = 33;
+  wide.kv_heads = 1;
+  wide.head_dim = 80;
+  wide.rope.dims = 32;
+  PlanShape eight = floats;
+  eight.heads = 16;
+  eight.head_dim = 64;
+  eight.rope.dims = 64;
   return {{floats, CacheType::f32}, {grouped, CacheType::bf16}, {super, CacheType::f16},
-          {brain, CacheType::bf16}, {grouped, CacheType::q8_0}, {super, CacheType::q4_0}};
+          {brain, CacheType::bf16}, {grouped, CacheType::q8_0}, {super, CacheType::q4_0},
+          {super, CacheType::bf16}, {wide, CacheType::bf16},    {eight, CacheType::bf16},
+          {floats, CacheType::bf16}};
 }
 
 // The whole text in one step, on one thread: what everything else is compared with.

@@ -155,6 +155,7 @@ TEST_CASE("Pages are copied and cleared slot by slot", "[cpu][program]") {
 }
 
 TEST_CASE("A NaN stays in its own rows", "[cpu][program]") {
+  const CacheType type = GENERATE(CacheType::f32, CacheType::bf16);
   PlanShape shape;
   shape.layers = 1;
   const auto model = PlanMaker::make(shape);
@@ -171,7 +172,7 @@ TEST_CASE("A NaN stays in its own rows", "[cpu][program]") {
   const auto weights =
       cpu->pack(model->plan, all, model->tensors, {.check_weights = false, .progress = {}}).value();
   const int pages[] = {3};
-  const auto cache = cpu->new_cache(model->plan, all, CacheType::f32, pages).value();
+  const auto cache = cpu->new_cache(model->plan, all, type, pages).value();
   const auto program = cpu->compile(model->plan, all, *weights, *cache, kCapacity).value();
   const auto run = [&] {
     const PageId ids[] = {0, 1, 2};

@@ -242,6 +242,7 @@ TEST_CASE("A packed file is for one device and instruction set", "[packed]") {
   options.device = "reference";
   refused(Model::load(packed, options), {kOther}, {packed, "reference", "cpu "});
   options.device = "auto";
+  options.cache_type = CacheType::f16;  // avx512 and amx share files, and the bits but for BF16
   const std::vector<float> expected = logits(Model::load(packed, options).value());
   for (const Isa isa : {Isa::best, Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
     options.isa = isa;  // best: whatever the file has

@@ -253,6 +253,15 @@ inline void end_split(const AttendArgs& args, int split, int vectors, const Atte
   }
 }
 
+// The result from the states of all splits.
+inline void finish(const AttendArgs& args, int vectors, const AttendScratch& s) {
+  for (int i = 0; i < vectors; ++i)
+    divide(s.all_sums + static_cast<std::size_t>(i) * s.stride, s.all_largest[i], s.all_totals[i],
+           args.value_dim,
+           args.out + static_cast<std::size_t>(i / args.group) * args.out_row_stride +
+               (i % args.group) * args.value_dim);
+}
+
 template <class Element>
 void attend(const AttendArgs& args) {
   const int vectors = args.rows * args.group;
@@ -274,12 +283,7 @@ void attend(const AttendArgs& args) {
         attend_block<Element>(args, key, std::min(last, key + kBlockKeys), vectors, s);
     end_split(args, split, vectors, s);
   }
-  if (args.partials != nullptr) return;
-  for (int i = 0; i < vectors; ++i)
-    divide(s.all_sums + static_cast<std::size_t>(i) * s.stride, s.all_largest[i], s.all_totals[i],
-           args.value_dim,
-           args.out + static_cast<std::size_t>(i / args.group) * args.out_row_stride +
-               (i % args.group) * args.value_dim);
+  if (args.partials == nullptr) finish(args, vectors, s);
 }
 
 // In place: the partial of the first split becomes the sum of all.

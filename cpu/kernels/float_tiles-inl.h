@@ -1,44 +1,16 @@
-// BF16 weights by AMX-BF16 tiles (Intel 64 manual, TDPBF16PS). A panel of pairs, [k / 2][lane][2],
-// is a column of weight tiles of 32 k as it lies, and 16 records are a tile of activations, so the
-// sums stay in tiles for as long as a block of k is in the caches. What one instruction computes
-// for 32 k is the definition, for few rows too:
-//   even = fma(w[2i], x[2i], even), odd = fma(w[2i + 1], x[2i + 1], odd), i ascending, from zero
-//   acc = acc + (even + odd), all of it with subnormal numbers as zero
+// BF16 weights by AMX-BF16 tiles (bf16_tiles-inl.h). A panel of pairs is a column of weight tiles
+// as it lies, and 16 records are a tile of activations, so the sums stay in tiles for as long as a
+// block of k is in the caches. What one instruction computes is the definition, for few rows too.
 #pragma once
-#include "cpu/kernels/tiles-inl.h"
+#include "cpu/kernels/bf16_tiles-inl.h"
 
 TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-template <int kSums, int kActivations, int kWeights>
-TYTO_INLINE void multiply_bf16() {
-  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kActivations),
-               "i"(kWeights)
-               : "memory");
-}
-
-// As the tiles do, whatever the thread's own setting.
-class SubnormalsAreZero {
- public:
-  SubnormalsAreZero() : before_(_mm_getcsr()) {
-    constexpr unsigned kFlushResults = 0x8000, kZeroInputs = 0x0040;
-    _mm_setcsr(before_ | kFlushResults | kZeroInputs);
-    asm volatile("" ::: "memory");
-  }
-  SubnormalsAreZero(const SubnormalsAreZero&) = delete;
-  ~SubnormalsAreZero() {
-    asm volatile("" ::: "memory");
-    _mm_setcsr(before_);
-  }
-
- private:
-  unsigned before_;
-};
-
 struct Bf16Tiles : FloatPanels<quant::BF16, true> {
   static constexpr std::size_t kDepth = 32;  // k of a tile
-  static constexpr std::size_t kTileBytes = 16 * kVector, kSliceSteps = kSliceK / kDepth;
+  static constexpr std::size_t kTileBytes = kBf16Tile;
   static constexpr int kLeastRows = 3;  // from so many records on, even a part of a tile is faster
   // Up to here weights come from memory in one go, and sums stay in tiles over all k.
   static constexpr int kUnslicedRows = 32;
@@ -139,45 +111,6 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
     }
   };
 
-  // Adds steps [first, last) of kPanels panels and kRecords times 16 records to out; step 0 begins
-  // it.
-  template <int kRecords, int kPanels, class Ahead>
-  static void add_tiles(const Weights<kPanels>& weights, std::size_t first, std::size_t last,
-                        const Activations& x, Ahead ahead, float* out, std::size_t out_stride) {
-    const std::size_t row_bytes = out_stride * sizeof(float);
-    float *const right = out + kLanes, *const below = out + 16 * out_stride,
-                 *const corner = below + kLanes;
-    if (first == 0) {
-      zero_tile<0>(), zero_tile<1>(), zero_tile<2>(), zero_tile<3>();
-    } else {
-      load_tile<0>(out, row_bytes);
-      if constexpr (kPanels > 1) load_tile<1>(right, row_bytes);
-      if constexpr (kRecords > 1) load_tile<2>(below, row_bytes);
-      if constexpr (kRecords > 1 && kPanels > 1) load_tile<3>(corner, row_bytes);
-    }
-    for (std::size_t s = first; s < last; ++s) {
-      const std::byte* const records =
-          x.first + s / kSliceSteps * x.slice_stride + s % kSliceSteps * kVector;
-      load_tile<4>(records, x.stride);
-      load_tile<6>(weights.tile(s, 0), kVector);
-      multiply_bf16<0, 4, 6>();
-      if constexpr (kPanels > 1) {
-        load_tile<7>(weights.tile(s, 1), kVector);
-        multiply_bf16<1, 4, 7>();
-      }
-      ahead.at(weights, s);
-      if constexpr (kRecords > 1) {
-        load_tile<5>(records + 16 * x.stride, x.stride);
-        multiply_bf16<2, 5, 6>();
-        if constexpr (kPanels > 1) multiply_bf16<3, 5, 7>();
-      }
-    }
-    store_tile<0>(out, row_bytes);
-    if constexpr (kPanels > 1) store_tile<1>(right, row_bytes);
-    if constexpr (kRecords > 1) store_tile<2>(below, row_bytes);
-    if constexpr (kRecords > 1 && kPanels > 1) store_tile<3>(corner, row_bytes);
-  }
-
   // As many records in a tile as the tiles have.
   template <int kPanels>
   static void multiply_stream(const std::byte* panels, std::size_t k, const Activations& x,
@@ -185,9 +118,9 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
     const Weights<kPanels> weights(panels, k);
     const std::size_t steps = (k + kDepth - 1) / kDepth;
     if (rows == 2 * kTileRecords)
-      add_tiles<2>(weights, 0, steps, x, Stream(), out, out_stride);
+      add_tiles<2, kPanels>(weights, x, 0, steps, true, Stream(), out, out_stride);
     else
-      add_tiles<1>(weights, 0, steps, x, Stream(), out, out_stride);
+      add_tiles<1, kPanels>(weights, x, 0, steps, true, Stream(), out, out_stride);
   }
 
   // One slice of kPanels panels times all rows, whole tiles of them. next_panels: what comes after
@@ -208,9 +141,9 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
       const Activations records = x.from(r);
       float* const to = out + static_cast<std::size_t>(r) * out_stride;
       if (r + kTileRecords < rows)
-        add_tiles<2>(weights, first, last, records, ahead, to, out_stride);
+        add_tiles<2, kPanels>(weights, records, first, last, slice == 0, ahead, to, out_stride);
       else
-        add_tiles<1>(weights, first, last, records, ahead, to, out_stride);
+        add_tiles<1, kPanels>(weights, records, first, last, slice == 0, ahead, to, out_stride);
       ahead.records += kPair * x.stride;
       ahead.panels += ahead.panel_lines * kSliceSteps * 64;
     }

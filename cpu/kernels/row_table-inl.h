@@ -13,6 +13,7 @@ constexpr RowKernels kRowKernels = {
      write_quantized<4>},
     {attend<quant::BF16>, attend<quant::F16>, attend<float>, attend<Quantized<8>>,
      attend<Quantized<4>>},
+    attend_bytes,
     merge_splits,
 };
 
