@@ -114,7 +114,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="llama.cpp takes part in one, where it takes minutes")
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("--isa", help="tyto's table; the best, if not given")
-    parser.add_argument("--kv", default="f16", help="tyto's cache type; llama.cpp's is f16")
+    parser.add_argument("--kv", default="bf16", help="tyto's cache type, which is bf16 by itself; llama.cpp's is f16")
     parser.add_argument("--shape", default="tinyllama-1.1b")
     parser.add_argument("--peer", action="append", metavar="NAME=FOLDER", help="a build of llama.cpp's libraries")
     parser.add_argument("--alone", action="store_true", help="tyto without any peer")

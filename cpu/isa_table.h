@@ -9,7 +9,7 @@
 namespace tyto::cpu {
 
 struct IsaTable {
-  std::string_view name;  // "avx512"; amx has its layouts and its bits
+  std::string_view name;  // "avx512"; amx has its layouts
   Isa isa;
   LinearTable linear;
   const RowKernels* rows;

@@ -21,8 +21,9 @@ namespace tyto::cpu {
 //   a256  the same with one scale per 256 and k' a multiple of 256; then sums32 int16 [k'/32], of
 //         codes per 32: the 8 of a scale in the order 0 2 1 3 4 6 5 7, as pairs of them are
 //         multiplied by the even and by the odd bytes of a word of minimums
-// Each section starts at a multiple of 64 bytes from the start of the record. A record is an odd
-// number of cache lines, so that one section of many records is spread over all sets of a cache.
+// Each section starts at a multiple of 64 bytes from the start of the record. A record in one piece
+// is an odd number of cache lines, so that one section of many records is spread over all sets of a
+// cache.
 //
 // Products of many rows by tiles take a block of k of all rows at a time, and are fast where that
 // is one piece of memory. So slices of all rows lie together: slice s of record r at

@@ -13,7 +13,7 @@ struct Factor {
   const std::byte* panels;
   std::size_t k, panel_bytes;
   int panel_count, rows;     // rows: outputs that are not padding
-  const std::byte* records;  // activations of the step's rows
+  const std::byte* records;  // activations of all rows of the stage
   ActivationLayout record_layout;
   const float* bias;  // [rows]; null: none
   int column;         // of the first output in the stage's result
@@ -23,7 +23,7 @@ struct Factor {
 struct Product {
   const Factor* factor;
   int panel, panels, row, rows;
-  int all_rows;  // of the step
+  int all_rows;  // of the stage
 
   int first() const noexcept { return panel * factor->kernel->panel_rows; }  // output of the factor
   int columns() const noexcept { return panels * factor->kernel->panel_rows; }  // padded
@@ -45,7 +45,7 @@ class Matmul {
   const std::vector<Factor>& factors() const noexcept { return factors_; }
 
   // Tasks for a product of `rows` rows on so many workers. No task computes more than the larger of
-  // kFewRowsFloats and task_floats() of its kernel.
+  // kFewRowsFloats and task_floats() of the first factor's kernel.
   int split(int rows, int workers) noexcept;
   Product product(int task) const noexcept;
 

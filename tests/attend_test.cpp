@@ -130,19 +130,25 @@ TEST_CASE("Values that a row does not see change none of its bits", "[cpu][atten
   for (const Shape& shape : kShapes) {
     Setup a(shape.group, shape.key_dim, shape.value_dim);
     const int rows = rows_of(shape), first = 600;
-    const auto clean = a.run(first, rows, 90);
+    constexpr int kWindow = 90;
+    const auto clean = a.run(first, rows, kWindow);
     std::vector<float> k(static_cast<std::size_t>(shape.key_dim)),
         v(static_cast<std::size_t>(shape.value_dim), std::numeric_limits<float>::infinity());
     k[0] = v.back() = std::numeric_limits<float>::quiet_NaN();
-    const int spoilt = first + rows / 2;  // seen from this row on
+    const int spoilt = first + (rows + 1) / 2;           // seen from this row on, if there are two
+    const int left_behind = first - kWindow + rows / 4;  // seen by the rows before it is left
     a.write(spoilt, k, v);
-    a.write(first - 80, k, v);    // left behind by later rows
+    a.write(left_behind, k, v);
     a.write(first + rows, k, v);  // not seen at all
-    a.write(first - 95, k, v);
-    const auto got = a.run(first, rows, 90);
+    a.write(first - kWindow - 5, k, v);
+    const auto got = a.run(first, rows, kWindow);
     const auto row_size = static_cast<std::size_t>(shape.group * shape.value_dim);
+    int spared = 0;
     for (int r = 0; r < rows; ++r) {
-      const bool sees = first + r >= spoilt || first + r < first - 80 + 90;
+      const int begin = first + r + 1 - kWindow, end = first + r + 1;
+      const auto has = [&](int key) { return begin <= key && key < end; };
+      const bool sees = has(spoilt) || has(left_behind);
+      spared += !sees;
       const auto at = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(r) * row_size);
       CAPTURE(shape.group, shape.key_dim, shape.value_dim, r);
       if (sees)
@@ -151,6 +157,27 @@ TEST_CASE("Values that a row does not see change none of its bits", "[cpu][atten
         CHECK(std::equal(got.begin() + at, got.begin() + at + static_cast<std::ptrdiff_t>(row_size),
                          clean.begin() + at));
     }
-    CHECK(same(got, a.run_apart(first, rows, 90)));
+    CHECK(spared > 0);
+    CHECK(same(got, a.run_apart(first, rows, kWindow)));
   }
+}
+
+TEST_CASE("A query that is not a number gives no number, in its row alone", "[cpu][attention]") {
+  for (const Shape& shape : kShapes)
+    for (const int first : {3, 600}) {
+      Setup a(shape.group, shape.key_dim, shape.value_dim);
+      const int rows = rows_of(shape), spoilt = rows / 2;
+      const auto clean = a.run(first, rows);
+      a.q[static_cast<std::size_t>((first + spoilt) * shape.group * shape.key_dim)] =
+          std::numeric_limits<float>::quiet_NaN();
+      const auto got = a.run(first, rows);
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        CAPTURE(shape.group, shape.key_dim, shape.value_dim, first, i);
+        const std::size_t head = i / static_cast<std::size_t>(shape.value_dim);
+        if (head == static_cast<std::size_t>(spoilt * shape.group))
+          CHECK(std::isnan(got[i]));
+        else
+          CHECK(got[i] == clean[i]);
+      }
+    }
 }

@@ -59,6 +59,7 @@ std::vector<Case> cases() {
   super.value_format = "q6_k";
   PlanShape brain = floats;
   brain.kv_heads = 1;
+  brain.width = 300, brain.ff = 600;  // records in several slices
   brain.format = "bf16";
   PlanShape wide = floats;  // one row alone has more than a tile of query vectors
   wide.heads = 33;
@@ -155,30 +156,32 @@ TEST_CASE("Company does not change a bit", "[cpu][bits]") {
 
 TEST_CASE("Rows that nobody asks for are left out of the last blocks, and change nothing",
           "[cpu][bits]") {
-  const Case c = cases()[0];
-  const auto model = PlanMaker::make(c.shape);
-  const auto tokens = random_tokens(kLength, c.shape.vocab);
-  const auto truth = expected(c, *model, tokens);
-  const auto vocab = static_cast<std::size_t>(c.shape.vocab);
-  Rig rig(backend(runtime_of(2)), *model, c.type, kCapacity);
-  std::vector<Row> rows;
-  for (int i = 0; i < kLength; ++i)
-    rows.push_back({tokens[static_cast<std::size_t>(i)], 0, i, 0, i + 1, i});
-  const std::span<const PageId> table = rig.table(0);
-  const Sequence sequence{{&table, 1}};
-  const std::vector<std::vector<int>> choices = {
-      {}, {kLength - 1}, {0}, {3, 4, 5, 77, 78, 511, 512, kLength - 1}};
-  for (const auto& wanted : choices) {
-    std::vector<std::vector<float>> out(wanted.size(), std::vector<float>(vocab));
-    std::vector<Output> outputs;
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-      outputs.push_back({wanted[i], Want::logits, out[i]});
-    rig.program().start({rows, {&sequence, 1}, {}}, outputs).value();
-    rig.program().work(Clock::time_point::max()).value();
-    rig.program().finish().value();
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-      CHECK(same(out[i],
-                 std::span(truth).subspan(static_cast<std::size_t>(wanted[i]) * vocab, vocab)));
+  for (const std::size_t index : {0, 3}) {  // floats, and BF16 in slices
+    const Case c = cases()[index];
+    const auto model = PlanMaker::make(c.shape);
+    const auto tokens = random_tokens(kLength, c.shape.vocab);
+    const auto truth = expected(c, *model, tokens);
+    const auto vocab = static_cast<std::size_t>(c.shape.vocab);
+    Rig rig(backend(runtime_of(2)), *model, c.type, kCapacity);
+    std::vector<Row> rows;
+    for (int i = 0; i < kLength; ++i)
+      rows.push_back({tokens[static_cast<std::size_t>(i)], 0, i, 0, i + 1, i});
+    const std::span<const PageId> table = rig.table(0);
+    const Sequence sequence{{&table, 1}};
+    const std::vector<std::vector<int>> choices = {
+        {}, {kLength - 1}, {0}, {3, 4, 5, 77, 78, 511, 512, kLength - 1}};
+    for (const auto& wanted : choices) {
+      std::vector<std::vector<float>> out(wanted.size(), std::vector<float>(vocab));
+      std::vector<Output> outputs;
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        outputs.push_back({wanted[i], Want::logits, out[i]});
+      rig.program().start({rows, {&sequence, 1}, {}}, outputs).value();
+      rig.program().work(Clock::time_point::max()).value();
+      rig.program().finish().value();
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        CHECK(same(out[i],
+                   std::span(truth).subspan(static_cast<std::size_t>(wanted[i]) * vocab, vocab)));
+    }
   }
 }
 

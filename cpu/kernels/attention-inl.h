@@ -70,6 +70,14 @@ inline void score_block(const float* const* q, int dim, const KeyBlock<Element>&
     score_vectors<Element, kN, 1>(q, dim, block.keys + v, scale, out, v * kLanes);
 }
 
+// max() may prefer any number to NaN: what the largest of scores [begin, end) is where that looks
+// like none.
+inline float none_or_nan(const float* scores, int begin, int end) {
+  for (int i = begin; i < end; ++i)
+    if (scores[i] != scores[i]) return scores[i];
+  return kNone;
+}
+
 // Turns the scores of one query vector into weights; it sees keys [begin, end) of the block.
 // Returns what the sums so far are to be multiplied by.
 inline float weigh(float* scores, int vectors, int begin, int end, float& largest, float* totals) {
@@ -85,6 +93,7 @@ inline float weigh(float* scores, int vectors, int begin, int end, float& larges
   }
   const float before = largest;
   largest = max_of(max(broadcast(before), peak));
+  if (largest == kNone) largest = none_or_nan(scores, begin, std::min(end, vectors * kLanes));
   if (largest == kNone) return 1.0f;  // no key yet
   const float shrink = exp(before - largest);
   Floats total = load(totals) * broadcast(shrink);

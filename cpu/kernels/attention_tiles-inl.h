@@ -65,9 +65,9 @@ inline void pair_values(const AttendArgs& args, int split, const SeenKeys& all, 
                         const TileScratch& s) {
   const PartLayout layout = part_layout(CacheType::bf16, args.key_dim, args.value_dim);
   for (int key = from; key < to; key += kPageTokens) {
-    const std::byte* values = nullptr;
-    if (all.has_any(key, kPageTokens))
-      values = page_part(args, split * kSplitKeys + key) + layout.values;
+    // Of a page that no row sees nothing is read: any other stands for it.
+    const int seen = std::clamp(key, all.begin, all.end - 1);
+    const std::byte* const values = page_part(args, split * kSplitKeys + seen) + layout.values;
     pair_values(reinterpret_cast<const quant::BF16*>(values), args.value_dim, all, key,
                 s.values + static_cast<std::size_t>(key - from) / 2 * kLine, s.at.value_stride);
   }
@@ -172,7 +172,7 @@ inline bool is_finite(const AttendArgs& args, int first_key, int last_key) {
   const __m256i exponent = _mm256_set1_epi16(0x7f80);
   __mmask16 found = 0;
   for (int key = first_key; key < last_key; ++key) {
-    const std::byte* part = args.pages + args.table[key / kPageTokens] * args.page_stride;
+    const std::byte* part = page_part(args, key);
     const auto* value = reinterpret_cast<const quant::BF16*>(part + layout.values) +
                         static_cast<std::size_t>(key % kPageTokens) * dim;
     for (std::size_t d = 0; d < dim; d += kStep) {

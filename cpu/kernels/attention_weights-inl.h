@@ -79,7 +79,7 @@ TYTO_INLINE __m512 exp2_where(__mmask16 keep, __m512 x) {
   return _mm512_maskz_scalef_ps(normal, p, x);  // p * 2^floor(x)
 }
 
-// The largest scaled score that a query vector sees.
+// The largest scaled score that a query vector sees. NaN where there are no others.
 inline float largest_score(const float* scores, const SeenKeys& seen, float scale) {
   const Floats factor = broadcast(scale);
   Floats even = broadcast(kNone), odd = even;
@@ -92,7 +92,8 @@ inline float largest_score(const float* scores, const SeenKeys& seen, float scal
     even = max(even, a);
     odd = max(odd, b);
   }
-  return max_of(max(even, odd));
+  const float largest = max_of(max(even, odd));
+  return largest == kNone ? none_or_nan(scores, seen.begin, seen.end) : largest;
 }
 
 // 32 scores become weights, as BF16; the totals are of the rounded weights, so that they sum to

@@ -123,19 +123,20 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
       add_tiles<1, kPanels>(weights, x, 0, steps, true, Stream(), out, out_stride);
   }
 
-  // One slice of kPanels panels times all rows, whole tiles of them. next_panels: what comes after
-  // these; piece `part` of `parts` of the next slice's records is asked for.
+  // One slice of kPanels panels times all rows, whole tiles of them. Meanwhile the panels that come
+  // after these are asked for, and of the next slice's records piece `part` of `parts`.
   template <int kPanels>
-  static void multiply_slice(const std::byte* panels, const std::byte* next_panels, std::size_t k,
-                             std::size_t slice, std::size_t part, std::size_t parts,
-                             const Activations& x, int rows, float* out, std::size_t out_stride) {
+  static void multiply_slice(const std::byte* panels, std::size_t k, std::size_t slice,
+                             const Activations& x, const std::byte* next_panels,
+                             const std::byte* next_records, std::size_t part, std::size_t parts,
+                             int rows, float* out, std::size_t out_stride) {
     const Weights<kPanels> weights(panels, k);
     const std::size_t first = slice * kSliceSteps,
                       last = std::min(first + kSliceSteps, (k + kDepth - 1) / kDepth);
     constexpr std::size_t kPair = 2 * kTileRecords;
     const std::size_t pairs = (static_cast<std::size_t>(rows) + kPair - 1) / kPair;
-    Sweep ahead{x.first + (slice + 1) * x.slice_stride + part * kPair * x.stride / parts,
-                next_panels, (kPair * x.stride / 64 / kSliceSteps + parts - 1) / parts,
+    Sweep ahead{next_records + part * kPair * x.stride / parts, next_panels,
+                (kPair * x.stride / 64 / kSliceSteps + parts - 1) / parts,
                 (kTileBytes / 64 + pairs - 1) / pairs, panel_bytes(k)};
     for (int r = 0; r < rows; r += kPair) {
       const Activations records = x.from(r);
@@ -153,17 +154,23 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
     const std::size_t bytes = panel_bytes(k), parts = (static_cast<std::size_t>(panels) + 1) / 2;
     constexpr std::size_t kSliceBytes = kSliceSteps * kTileBytes;
     const std::size_t slices = (k + kSliceK - 1) / kSliceK;
-    for (std::size_t slice = 0; slice < slices; ++slice)
+    for (std::size_t slice = 0; slice < slices; ++slice) {
+      // After the last slice the next task begins: mostly the same records, and the next panels.
+      const bool last = slice + 1 == slices;
+      const std::byte* const records = x.first + (last ? 0 : slice + 1) * x.slice_stride;
       for (std::size_t part = 0; part < parts; ++part) {
         const std::byte* const pair = weights + 2 * part * bytes;
-        const std::byte* const next = part + 1 < parts ? pair + 2 * bytes + slice * kSliceBytes
-                                                       : weights + (slice + 1) * kSliceBytes;
+        const std::byte* next = pair + 2 * bytes + slice * kSliceBytes;
+        if (part + 1 == parts)
+          next = last ? weights + static_cast<std::size_t>(panels) * bytes
+                      : weights + (slice + 1) * kSliceBytes;
         float* const to = out + 2 * part * kLanes;
         if (2 * part + 1 < static_cast<std::size_t>(panels))
-          multiply_slice<2>(pair, next, k, slice, part, parts, x, rows, to, out_stride);
+          multiply_slice<2>(pair, k, slice, x, next, records, part, parts, rows, to, out_stride);
         else
-          multiply_slice<1>(pair, next, k, slice, part, parts, x, rows, to, out_stride);
+          multiply_slice<1>(pair, k, slice, x, next, records, part, parts, rows, to, out_stride);
       }
+    }
   }
 
   static void multiply_tiles(const Tiles<kVector>&, const std::byte* weights, int panels,

@@ -17,7 +17,8 @@
 namespace tyto {
 inline namespace v1 {
 
-// `amx` is avx512 with matrix tiles for products of many rows, the same bits but for BF16 weights.
+// `amx` is avx512 with matrix tiles for products of many rows and for attention, the same bits but
+// for BF16 weights and for a BF16 cache.
 // Linux lets a process use tiles once it has asked, and from then on refuses alternate signal
 // stacks that are too small for them (sysconf(_SC_MINSIGSTKSZ)); `best` asks where there are tiles,
 // the others never do.
