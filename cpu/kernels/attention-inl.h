@@ -188,6 +188,11 @@ void attend_tile(const AttendArgs& args, const KeyBlock<Element>& block, int fir
                              &once, sums + i);
 }
 
+// The part of the page that a key is in.
+inline const std::byte* page_part(const AttendArgs& args, int key) {
+  return args.pages + args.table[key / kPageTokens] * args.page_stride;
+}
+
 template <class Element>
 void attend_block(const AttendArgs& args, int first_key, int last_key, int vectors,
                   const AttendScratch& scratch) {
@@ -196,8 +201,7 @@ void attend_block(const AttendArgs& args, int first_key, int last_key, int vecto
   const PartLayout layout = part_layout(kCacheType<Element>, args.key_dim, args.value_dim);
   constexpr int kPageVectors = kPageTokens / kLanes;
   for (int page = 0; first_key + page * kPageTokens < last_key; ++page) {
-    const std::byte* part =
-        args.pages + args.table[first_key / kPageTokens + page] * args.page_stride;
+    const std::byte* part = page_part(args, first_key + page * kPageTokens);
     for (int v = 0; v < kPageVectors; ++v)
       block.keys[page * kPageVectors + v] = Keys<Element>(part, layout, v * kLanes);
     block.values[page] = Values<Element>(part, layout, args.value_dim);

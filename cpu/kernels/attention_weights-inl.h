@@ -62,10 +62,6 @@ inline void round_queries(const AttendArgs& args, int vectors, const TileScratch
   }
 }
 
-inline const std::byte* page_part(const AttendArgs& args, int key) {
-  return args.pages + args.table[key / kPageTokens] * args.page_stride;
-}
-
 // 2^x for x that is not much above zero, relative error 2.6e-6; zero below 2^-126 and where `keep`
 // is not set. NaN stays NaN. The polynomial is the minimax one for the fraction in [0, 1].
 TYTO_INLINE __m512 exp2_where(__mmask16 keep, __m512 x) {
