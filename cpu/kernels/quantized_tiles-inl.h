@@ -1,5 +1,6 @@
 // Quantized weights by AMX-INT8 tiles. Panels are expanded to tiles, one after the other, and
-// records are read where they lie.
+// records are read where they lie. Rows of which there are too few for a tile go by vectors, with
+// the same bits.
 #pragma once
 #include "cpu/kernels/linear-inl.h"
 #include "cpu/kernels/simple_tiles-inl.h"
@@ -15,15 +16,26 @@ struct TileLinear {
 
   static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
                        int rows, float* out, std::size_t out_stride, std::byte* scratch) {
-    if (rows < ByTiles::kLeastRows) {
-      QuantizedLinear<Family>::multiply(weights, panels, k, x, rows, out, out_stride, scratch);
-      return;
+    const int rest = rows % kTileRecords;
+    const int by_vectors = rows < ByTiles::kLeastRows ? rows : rest <= kTileRecords / 2 ? rest : 0;
+    if (by_vectors < rows)
+      multiply_tiles(weights, panels, k, x, rows - by_vectors, out, out_stride, scratch);
+    if (by_vectors > 0) {
+      const int row = rows - by_vectors;
+      QuantizedLinear<Family>::multiply(weights, panels, k, x.from(row), by_vectors,
+                                        out + static_cast<std::size_t>(row) * out_stride,
+                                        out_stride, scratch);
     }
+  }
+
+  static void multiply_tiles(const std::byte* weights, int panels, std::size_t k,
+                             const Activations& x, int rows, float* out, std::size_t out_stride,
+                             std::byte* scratch) {
     const Records a(x, activation_layout(Family::kForm, k));
     for (int r = 0; r < rows; ++r)
       std::memset(out + static_cast<std::size_t>(r) * out_stride, 0,
                   static_cast<std::size_t>(panels * kLanes) * sizeof(float));
-    const Tiles<ByTiles::kDepth> tiles;
+    const typename ByTiles::Shapes tiles;
     for (int p = 0; p < panels; p += ByTiles::kPanels)
       multiply_panels(weights + static_cast<std::size_t>(p) * Family::panel_bytes(k),
                       panels - p < ByTiles::kPanels ? panels - p : ByTiles::kPanels, k, a, rows,
@@ -39,8 +51,12 @@ struct TileLinear {
       for (int p = 0; p < panels; ++p)
         ByTiles::expand(weights + static_cast<std::size_t>(p) * Family::panel_bytes(k), first,
                         width, scratch + static_cast<std::size_t>(p) * ByTiles::kPanelBytes);
+      // After the last block of k the next panels begin.
+      const std::byte* const next =
+          first + width < all ? weights + ByTiles::offset(first + width)
+                              : weights + static_cast<std::size_t>(panels) * Family::panel_bytes(k);
       ByTiles::multiply_block(scratch, panels, a, rows, first, width, out, out_stride,
-                              scratch + kPadded);
+                              scratch + kPadded, {next, Family::panel_bytes(k)});
     }
   }
 

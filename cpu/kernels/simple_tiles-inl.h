@@ -32,20 +32,26 @@ TYTO_INLINE void store_results(const Floats (&acc)[kTileRecords], int count, flo
 template <class Block>
 struct SimpleTiles {
   using Family = SimpleBlocks<Block>;
-  static constexpr int kDepth = 32, kPanels = 4, kRecords = kTileRecords;
-  // With fewer, vectors alone are faster; the more so where bytes are codes as they lie.
-  static constexpr int kLeastRows = Family::kBits == 8 ? 96 : 32;
+  using Shapes = Tiles<32, 2>;
+  static constexpr int kPanels = 4, kRecords = kTileRecords;
+  static constexpr int kHeld = 4;  // blocks of activations that stay in tiles
   static constexpr int kBlocks = kTileWidth / 32;
   static constexpr bool kMinimum = Family::kMinimum;
-  // An expanded block: d [lane], m [lane], codes as signed bytes [8][lane].
-  static constexpr std::size_t kCodes = 2 * kVector, kBlock = kCodes + 8 * kVector;
+  static constexpr int kLeastRows = kMinimum ? 32 : 16;  // with fewer, vectors alone are faster
+  // An expanded block: d [lane], m [lane] if there is one, codes as signed bytes [8][lane].
+  static constexpr std::size_t kCodes = (kMinimum ? 2 : 1) * kVector, kBlock = kCodes + 8 * kVector;
   static constexpr std::size_t kPanelBytes = kBlocks * kBlock;
 
   static std::size_t width(std::size_t k) { return Family::blocks(k) * 32; }
 
+  // Of k = first in a panel.
+  static std::size_t offset(std::size_t first) {
+    return first / 32 / Family::kGroupBlocks * Family::kGroupBytes;
+  }
+  using Ahead = WeightsAhead<kTileWidth / 32 / Family::kGroupBlocks * Family::kGroupBytes>;
+
   static void expand(const std::byte* panel, std::size_t first, std::size_t width, std::byte* to) {
     for (std::size_t b = first / 32; b < (first + width) / 32; ++b, to += kBlock) {
-      prefetch<Family::kGroupBytes / Family::kGroupBlocks>(Family::codes(panel, b));
       store(load_halves(Family::scales(panel, b)), reinterpret_cast<float*>(to));
       if constexpr (kMinimum)
         store(load_halves(Family::scales(panel, b) + Family::kHalves),
@@ -94,18 +100,20 @@ struct SimpleTiles {
     }
   };
 
-  // Block i goes through sum tile and memory i % 4. One other block is started between its product
-  // and its store, and two are between that and its end, so that neither waits for the tiles.
+  // A block's product is started before the one before it is finished: it goes through sum tile and
+  // memory i % 2, while the activations of four blocks stay in tiles for all panels.
   struct Flight {
-    alignas(64) SumTile sums[4];
+    alignas(64) SumTile sums[2];
   };
+  TYTO_INLINE static void hold_records(const std::byte* codes, std::size_t stride) {
+    load_tile<2>(codes, stride), load_tile<3>(codes + 32, stride);
+    load_tile<4>(codes + 64, stride), load_tile<5>(codes + 96, stride);
+  }
   template <int i>
-  TYTO_INLINE static void start(const std::byte* block, const std::byte* codes,
-                                std::size_t stride) {
-    load_tile<4 + i % 2>(codes, stride);
+  TYTO_INLINE static void start(const std::byte* block) {
     load_tile<6 + i % 2>(block + kCodes, kVector);
-    zero_tile<i % 4>();
-    multiply_signed<i % 4, 4 + i % 2, 6 + i % 2>();
+    zero_tile<i % 2>();
+    multiply_signed<i % 2, 2 + i, 6 + i % 2>();
   }
   TYTO_INLINE static void finish(const std::byte* block, const SumTile& sums, const Factors& a,
                                  int b, Floats (&acc)[kTileRecords]) {
@@ -118,40 +126,45 @@ struct SimpleTiles {
       settle(acc[r]);
     }
   }
+
+  // Blocks i to 3 of four, the first of which is under way, of a panel; and the first of the next
+  // panel, or of the next records.
   template <int i = 0>
-  TYTO_INLINE static void blocks(const std::byte* panel, const std::byte* next_panel,
-                                 const Factors& a, const TileCodes& next, Flight& flight,
-                                 Floats (&acc)[kTileRecords]) {
-    if constexpr (i < kBlocks) {
-      if constexpr (i + 3 < kBlocks)
-        start<i + 3>(panel + (i + 3) * kBlock, a.codes.codes + (i + 3) * 32, a.codes.stride);
-      else
-        start<i + 3>(next_panel + (i + 3 - kBlocks) * kBlock, next.codes + (i + 3 - kBlocks) * 32,
-                     next.stride);
-      store_tile<(i + 2) % 4>(flight.sums[(i + 2) % 4]);
-      finish(panel + i * kBlock, flight.sums[i % 4], a, i, acc);
-      blocks<i + 1>(panel, next_panel, a, next, flight, acc);
+  TYTO_INLINE static void blocks(const std::byte* panel, const Factors& a, int first,
+                                 const std::byte* next_panel, const TileCodes* next_records,
+                                 Flight& flight, Floats (&acc)[kTileRecords]) {
+    if constexpr (i < kHeld) {
+      if constexpr (i + 1 < kHeld) {
+        start<i + 1>(panel + (i + 1) * kBlock);
+      } else {
+        if (next_records) hold_records(next_records->codes, next_records->stride);
+        start<0>(next_panel);
+      }
+      store_tile<i % 2>(flight.sums[i % 2]);
+      finish(panel + i * kBlock, flight.sums[i % 2], a, first + i, acc);
+      blocks<i + 1>(panel, a, first, next_panel, next_records, flight, acc);
     }
   }
 
-  // multiply() finds the first three blocks under way, and leaves so those of `next`.
-  static void begin(const std::byte* panel, const TileCodes& a, Flight& flight) {
-    start<0>(panel, a.codes, a.stride);
-    start<1>(panel + kBlock, a.codes + 32, a.stride);
-    start<2>(panel + 2 * kBlock, a.codes + 64, a.stride);
-    store_tile<0>(flight.sums[0]);
-    store_tile<1>(flight.sums[1]);
-  }
   // Adds the product of `panels` expanded panels to out.
   static void multiply(const std::byte* expanded, int panels, const Factors& a,
-                       const TileCodes& next, Flight& flight, float* out, std::size_t out_stride) {
-    const std::byte* panel = expanded;
-    for (int p = 0; p < panels; ++p, panel += kPanelBytes, out += kLanes) {
-      Floats acc[kTileRecords];
-      load_results(acc, a.count, out, out_stride);
-      const bool last = p + 1 == panels;
-      blocks(panel, last ? expanded : panel + kPanelBytes, a, last ? next : a.codes, flight, acc);
-      store_results(acc, a.count, out, out_stride);
+                       const TileCodes& next, Flight& flight, Ahead& ahead, float* out,
+                       std::size_t out_stride) {
+    TileCodes second = a.codes;
+    second.codes += kHeld * 32;
+    for (int half = 0; half < 2; ++half) {
+      const std::byte* panel = expanded + half * kHeld * kBlock;
+      for (int p = 0; p < panels; ++p, panel += kPanelBytes) {
+        ahead.part();
+        const bool last = p + 1 == panels;
+        const std::byte* next_panel = panel + kPanelBytes;
+        if (last) next_panel = half == 0 ? expanded + kHeld * kBlock : expanded;
+        Floats acc[kTileRecords];
+        load_results(acc, a.count, out + p * kLanes, out_stride);
+        blocks(panel, a, half * kHeld, next_panel, last ? half == 0 ? &second : &next : nullptr,
+               flight, acc);
+        store_results(acc, a.count, out + p * kLanes, out_stride);
+      }
     }
   }
   // The same without flight, for less than kTileWidth k.
@@ -163,7 +176,8 @@ struct SimpleTiles {
       load_results(acc, a.count, out, out_stride);
       for (int b = 0; b < static_cast<int>(width / 32); ++b) {
         const std::byte* block = panel + static_cast<std::size_t>(b) * kBlock;
-        start<0>(block, a.codes.codes + b * 32, a.codes.stride);
+        load_tile<2>(a.codes.codes + b * 32, a.codes.stride);
+        start<0>(block);
         store_tile<0>(sums);
         finish(block, sums, a, b, acc);
       }
@@ -173,16 +187,20 @@ struct SimpleTiles {
 
   static void multiply_block(const std::byte* expanded, int panels, const Records& a, int rows,
                              std::size_t first, std::size_t width, float* out,
-                             std::size_t out_stride, std::byte* padded) {
+                             std::size_t out_stride, std::byte* padded, const NextPanels& after) {
     Flight flight;
+    Ahead ahead(after, panels, (rows + kRecords - 1) / kRecords * panels * 2);
     TileCodes next(a, rows, 0, kRecords, first, width, padded);
-    if (width == kTileWidth) begin(expanded, next, flight);
+    if (width == kTileWidth) {
+      hold_records(next.codes, next.stride);
+      start<0>(expanded);
+    }
     for (int r = 0; r < rows; r += kRecords, out += kRecords * out_stride) {
       const TileCodes codes = next;
       next = TileCodes(a, rows, r + kRecords, kRecords, first, width, padded);
       const Factors factors(a, codes, r, rows - r < kRecords ? rows - r : kRecords, first, width);
       if (width == kTileWidth)
-        multiply(expanded, panels, factors, next, flight, out, out_stride);
+        multiply(expanded, panels, factors, next, flight, ahead, out, out_stride);
       else
         multiply_rest(expanded, panels, width, factors, out, out_stride);
     }

@@ -35,14 +35,14 @@ TYTO_INLINE void multiply_unsigned() {  // signed activations, unsigned weights
 
 constexpr int kTileRecords = 16;
 
-// The shapes of the 8 tiles: 0 to 3 sums, 4 and 5 activations of so many records, 6 and 7 weights;
-// kDepth bytes of k. Tiles exist between construction and destruction.
-template <int kDepth>
+// The shapes of the 8 tiles: 0 to kSums - 1 sums, up to 5 activations of so many records, 6 and 7
+// weights; kDepth bytes of k. Tiles exist between construction and destruction.
+template <int kDepth, int kSums = 4>
 class Tiles {
  public:
   explicit Tiles(int records = kTileRecords) {
     for (int t = 0; t < 8; ++t) {
-      config_.row_bytes[t] = t == 4 || t == 5 ? kDepth : 64;
+      config_.row_bytes[t] = t >= kSums && t < 6 ? kDepth : 64;
       config_.rows[t] = static_cast<std::uint8_t>(t < 6 ? records : kDepth / 4);
     }
     asm volatile("ldtilecfg %0" ::"m"(config_) : "memory");
@@ -82,6 +82,36 @@ struct TileCodes {
     for (int r = 0; r < count; ++r)
       std::memcpy(padded + static_cast<std::size_t>(r) * kTileWidth, a.row(row + r) + first, width);
   }
+};
+
+// Weights that come next: panels that lie `stride` bytes apart.
+struct NextPanels {
+  const std::byte* first;
+  std::size_t stride;
+};
+// Asks for kBytes of each of them, a part at every call, so that they come while products are
+// computed.
+template <std::size_t kBytes>
+class WeightsAhead {
+ public:
+  WeightsAhead(const NextPanels& next, int panels, int calls)
+      : next_(next),
+        panels_(panels),
+        step_(round_up(kBytes / static_cast<std::size_t>(calls), 64)) {}
+  TYTO_INLINE void part() {
+    constexpr int kSecondLevel = 2;
+    const std::size_t end = at_ + step_ < kBytes ? at_ + step_ : kBytes;
+    for (; at_ < end; at_ += 64)
+      for (int p = 0; p < panels_; ++p)
+        __builtin_prefetch(next_.first + static_cast<std::size_t>(p) * next_.stride + at_, 0,
+                           kSecondLevel);
+  }
+
+ private:
+  const NextPanels next_;
+  const int panels_;
+  const std::size_t step_;
+  std::size_t at_ = 0;
 };
 
 }  // namespace
