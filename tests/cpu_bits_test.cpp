@@ -2,6 +2,7 @@
 // come along, and the pieces in which a prompt is computed.
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "cpu/cpu_backend.h"
 #include "cpu/isa_table.h"
@@ -114,8 +115,11 @@ TEST_CASE("The pieces of a prompt do not change a bit", "[cpu][bits]") {
     const auto tokens = random_tokens(kLength, c.shape.vocab);
     const auto truth = expected(c, *model, tokens);
     const auto vocab = static_cast<std::size_t>(c.shape.vocab);
+    // The scalar table has no tiles, hence fewer ways to compute a row.
+    const bool scalar = cpu::find_table(isa_under_test())->isa == Isa::scalar;
+    const std::vector<int> pieces = scalar ? std::vector{1, 32} : std::vector{1, 7, 32, 200};
     for (const int threads : {1, 3}) {
-      for (const int piece : {1, 7, 32, 200}) {
+      for (const int piece : pieces) {
         // Single rows where they matter: around the borders of a page, a block of keys and a split.
         const int from = piece == 1 ? 505 : 0;
         Rig rig(backend(runtime_of(threads)), *model, c.type, kCapacity);

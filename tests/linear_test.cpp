@@ -15,6 +15,7 @@
 
 #include "cpu/amx.h"
 #include "cpu/features.h"
+#include "cpu/gather.h"
 #include "src/quant/blocks.h"
 #include "src/quant/format.h"
 #include "tests/catch.h"
@@ -272,7 +273,7 @@ TEST_CASE("A row's result does not depend on its company or on how panels are gr
   for_each_kernel([](const cpu::LinearTable& table, const LinearKernel& kernel) {
     std::mt19937 random(11);
     for (const std::size_t k : widths(*kernel.format)) {
-      const std::size_t most = kernel.panel_rows == 16 ? 118 : 50;  // AMX tiles begin at up to 96
+      const std::size_t most = kernel.panel_rows == 16 ? 118 : 50;  // AMX tiles begin at up to 32
       const Case c(table, kernel, 70, k, most, random);             // 5 panels of 16, 9 of 8
       std::vector<float> singles;
       for (std::size_t r = 0; r < c.count; ++r) {
@@ -295,6 +296,32 @@ TEST_CASE("A row's result does not depend on its company or on how panels are gr
                             singles.data() + r * c.width() +
                                 static_cast<std::size_t>(panel) * c.panel_rows(),
                             c.panel_rows() * sizeof(float)) == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE("Gathered rows have the bits of the rows they are", "[cpu][linear]") {
+  for_each_kernel([](const cpu::LinearTable& table, const LinearKernel& kernel) {
+    std::mt19937 random(12);
+    for (const std::size_t k : widths(*kernel.format)) {
+      const Case c(table, kernel, 37, k, 40, random);
+      const std::vector<float> all = c.multiply(0, c.count, 0, c.panels);
+      for (const std::size_t count : {1, 6, 19, 35}) {
+        std::vector<std::int32_t> rows(count);
+        for (std::int32_t& row : rows)
+          row = static_cast<std::int32_t>(random() % c.count);  // some more than once
+        const Bytes gathered(c.layout.total_bytes(count)), scratch(kernel.scratch_bytes(k));
+        const cpu::Activations x =
+            cpu::gather({c.records.get(), c.layout.bytes, c.layout.slice_stride(c.count)}, c.layout,
+                        rows, gathered.get());
+        std::vector<float> out(count * c.width());
+        kernel.multiply(c.weights.get(), c.panels, k, x, static_cast<int>(count), out.data(),
+                        c.width(), scratch.get());
+        for (std::size_t i = 0; i < count; ++i)
+          CHECK(std::memcmp(out.data() + i * c.width(),
+                            all.data() + static_cast<std::size_t>(rows[i]) * c.width(),
+                            c.width() * sizeof(float)) == 0);
       }
     }
   });
