@@ -115,9 +115,9 @@ TEST_CASE("The pieces of a prompt do not change a bit", "[cpu][bits]") {
     const auto tokens = random_tokens(kLength, c.shape.vocab);
     const auto truth = expected(c, *model, tokens);
     const auto vocab = static_cast<std::size_t>(c.shape.vocab);
-    // The scalar table has no tiles, hence fewer ways to compute a row.
+    // The scalar table is slow, and multiplies every row by itself.
     const bool scalar = cpu::find_table(isa_under_test())->isa == Isa::scalar;
-    const std::vector<int> pieces = scalar ? std::vector{1, 32} : std::vector{1, 7, 32, 200};
+    const std::vector<int> pieces = scalar ? std::vector{1, 7} : std::vector{1, 7, 32, 200};
     for (const int threads : {1, 3}) {
       for (const int piece : pieces) {
         // Single rows where they matter: around the borders of a page, a block of keys and a split.

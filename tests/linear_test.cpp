@@ -164,13 +164,18 @@ struct Case {
   // Activation rows [first, first + n) times panels [panel, panel + m); the output is [n, m *
   // panel_rows].
   std::vector<float> multiply(std::size_t first, std::size_t n, int panel, int m) const {
+    return multiply(activations().from(static_cast<int>(first)), n, panel, m);
+  }
+  cpu::Activations activations() const {
+    return {records.get(), layout.bytes, layout.slice_stride(count)};
+  }
+  std::vector<float> multiply(const cpu::Activations& activation_rows, std::size_t n, int panel,
+                              int m) const {
     const std::size_t columns = static_cast<std::size_t>(m) * panel_rows(), stride = columns + 3;
     std::vector<float> out(n * stride, -12345.0f);
     const Bytes scratch(kernel.scratch_bytes(k));
-    kernel.multiply(
-        weights.get() + static_cast<std::size_t>(panel) * kernel.panel_bytes(k), m, k,
-        {records.get() + first * layout.bytes, layout.bytes, layout.slice_stride(count)},
-        static_cast<int>(n), out.data(), stride, scratch.get());
+    kernel.multiply(weights.get() + static_cast<std::size_t>(panel) * kernel.panel_bytes(k), m, k,
+                    activation_rows, static_cast<int>(n), out.data(), stride, scratch.get());
     std::vector<float> dense;
     for (std::size_t r = 0; r < n; ++r) {
       dense.insert(dense.end(), out.begin() + static_cast<std::ptrdiff_t>(r * stride),
@@ -273,7 +278,7 @@ TEST_CASE("A row's result does not depend on its company or on how panels are gr
   for_each_kernel([](const cpu::LinearTable& table, const LinearKernel& kernel) {
     std::mt19937 random(11);
     for (const std::size_t k : widths(*kernel.format)) {
-      const std::size_t most = kernel.panel_rows == 16 ? 118 : 50;  // AMX tiles begin at up to 32
+      const std::size_t most = kernel.panel_rows == 16 ? 118 : 50;  // AMX tiles begin at 16 or 32
       const Case c(table, kernel, 70, k, most, random);             // 5 panels of 16, 9 of 8
       std::vector<float> singles;
       for (std::size_t r = 0; r < c.count; ++r) {
@@ -311,13 +316,9 @@ TEST_CASE("Gathered rows have the bits of the rows they are", "[cpu][linear]") {
         std::vector<std::int32_t> rows(count);
         for (std::int32_t& row : rows)
           row = static_cast<std::int32_t>(random() % c.count);  // some more than once
-        const Bytes gathered(c.layout.total_bytes(count)), scratch(kernel.scratch_bytes(k));
-        const cpu::Activations x =
-            cpu::gather({c.records.get(), c.layout.bytes, c.layout.slice_stride(c.count)}, c.layout,
-                        rows, gathered.get());
-        std::vector<float> out(count * c.width());
-        kernel.multiply(c.weights.get(), c.panels, k, x, static_cast<int>(count), out.data(),
-                        c.width(), scratch.get());
+        const Bytes gathered(c.layout.total_bytes(count));
+        const std::vector<float> out = c.multiply(
+            cpu::gather(c.activations(), c.layout, rows, gathered.get()), count, 0, c.panels);
         for (std::size_t i = 0; i < count; ++i)
           CHECK(std::memcmp(out.data() + i * c.width(),
                             all.data() + static_cast<std::size_t>(rows[i]) * c.width(),

@@ -52,13 +52,27 @@ inline void pair_values(const quant::BF16* values, int value_dim, const SeenKeys
   }
 }
 
+// Pages lie anywhere in memory, so hardware does not see the next one come. Keys and values of one
+// are a piece: values stay in the second-level cache until their turn.
+inline void ask_for_page(const AttendArgs& args, int key) {
+  constexpr int kAheadKeys = 4 * kPageTokens;
+  key += kAheadKeys;
+  // A page that the last row sees is in the table.
+  if (key >= std::min(args.last_split * kSplitKeys, args.end[args.rows - 1])) return;
+  const std::byte* const part = page_part(args, key);
+  const std::size_t bytes = part_layout(CacheType::bf16, args.key_dim, args.value_dim).bytes;
+  for (std::size_t line = 0; line < bytes; line += kLine) prefetch_second_level(part + line);
+}
+
 // Keys [from, to) of a split in pairs. Nothing is read of pages that no row sees.
 inline void pair_keys(const AttendArgs& args, int split, const SeenKeys& all, int from, int to,
                       const TileScratch& s) {
   std::byte* out = s.keys;
-  for (int key = from; key < to; key += kPageTokens, out += s.at.key_stride)
+  for (int key = from; key < to; key += kPageTokens, out += s.at.key_stride) {
+    ask_for_page(args, split * kSplitKeys + key);
     if (all.has_any(key, kPageTokens))
       pair_keys(page_part(args, split * kSplitKeys + key), args.key_dim, out);
+  }
 }
 
 inline void pair_values(const AttendArgs& args, int split, const SeenKeys& all, int from, int to,

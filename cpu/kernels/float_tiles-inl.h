@@ -101,12 +101,10 @@ struct Bf16Tiles : FloatPanels<quant::BF16, true> {
 
     template <int kPanels>
     TYTO_INLINE void at(const Weights<kPanels>&, std::size_t) {
-      constexpr int kSecondLevel = 2;
-      for (std::size_t i = 0; i < record_lines; ++i, records += 64)
-        __builtin_prefetch(records, 0, kSecondLevel);
+      for (std::size_t i = 0; i < record_lines; ++i, records += 64) prefetch_second_level(records);
       for (std::size_t i = 0; i < panel_lines; ++i, panels += 64) {
-        __builtin_prefetch(panels, 0, kSecondLevel);
-        __builtin_prefetch(panels + panel_stride, 0, kSecondLevel);
+        prefetch_second_level(panels);
+        prefetch_second_level(panels + panel_stride);
       }
     }
   };

@@ -1,6 +1,6 @@
 // Quantized weights by AMX-INT8 tiles. Panels are expanded to tiles, one after the other, and
-// records are read where they lie. Rows of which there are too few for a tile go by vectors, with
-// the same bits.
+// records are read where they lie. Few rows, and a rest too small for a tile, go by vectors: the
+// same bits.
 #pragma once
 #include "cpu/kernels/linear-inl.h"
 #include "cpu/kernels/simple_tiles-inl.h"
@@ -13,11 +13,18 @@ namespace {
 template <class ByTiles>
 struct TileLinear {
   using Family = typename ByTiles::Family;
+  // With fewer rows, and for a rest of so many, vectors alone are faster (decisions/0012).
+  static constexpr int kLeastRows = ByTiles::kMinimum ? 32 : 16, kMostRest = kTileRecords / 2;
+
+  static int rows_by_vectors(int rows) {
+    if (rows < kLeastRows) return rows;
+    const int rest = rows % kTileRecords;
+    return rest <= kMostRest ? rest : 0;
+  }
 
   static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
                        int rows, float* out, std::size_t out_stride, std::byte* scratch) {
-    const int rest = rows % kTileRecords;
-    const int by_vectors = rows < ByTiles::kLeastRows ? rows : rest <= kTileRecords / 2 ? rest : 0;
+    const int by_vectors = rows_by_vectors(rows);
     if (by_vectors < rows)
       multiply_tiles(weights, panels, k, x, rows - by_vectors, out, out_stride, scratch);
     if (by_vectors > 0) {
@@ -53,7 +60,7 @@ struct TileLinear {
                         width, scratch + static_cast<std::size_t>(p) * ByTiles::kPanelBytes);
       // After the last block of k the next panels begin.
       const std::byte* const next =
-          first + width < all ? weights + ByTiles::offset(first + width)
+          first + width < all ? weights + (first + width) / kTileWidth * ByTiles::kPackedBytes
                               : weights + static_cast<std::size_t>(panels) * Family::panel_bytes(k);
       ByTiles::multiply_block(scratch, panels, a, rows, first, width, out, out_stride,
                               scratch + kPadded, {next, Family::panel_bytes(k)});

@@ -50,6 +50,8 @@ TYTO_INLINE void prefetch(const std::byte* weights) {
   TYTO_UNROLL
   for (std::size_t line = 0; line < kBytes; line += 64) __builtin_prefetch(weights + kAhead + line);
 }
+// Asks for a line that is wanted later than the first-level cache would keep it.
+TYTO_INLINE void prefetch_second_level(const std::byte* line) { __builtin_prefetch(line, 0, 2); }
 
 // Two 16-bit numbers in a lane, for multiply_pairs and add_pairs.
 constexpr std::int32_t halves(int low, int high) {

@@ -37,18 +37,14 @@ struct SimpleTiles {
   static constexpr int kHeld = 4;  // blocks of activations that stay in tiles
   static constexpr int kBlocks = kTileWidth / 32;
   static constexpr bool kMinimum = Family::kMinimum;
-  static constexpr int kLeastRows = kMinimum ? 32 : 16;  // with fewer, vectors alone are faster
   // An expanded block: d [lane], m [lane] if there is one, codes as signed bytes [8][lane].
   static constexpr std::size_t kCodes = (kMinimum ? 2 : 1) * kVector, kBlock = kCodes + 8 * kVector;
   static constexpr std::size_t kPanelBytes = kBlocks * kBlock;
+  static constexpr std::size_t kPackedBytes =  // kTileWidth k of a panel
+      kBlocks / Family::kGroupBlocks * Family::kGroupBytes;
+  using Ahead = WeightsAhead<kPackedBytes>;
 
   static std::size_t width(std::size_t k) { return Family::blocks(k) * 32; }
-
-  // Of k = first in a panel.
-  static std::size_t offset(std::size_t first) {
-    return first / 32 / Family::kGroupBlocks * Family::kGroupBytes;
-  }
-  using Ahead = WeightsAhead<kTileWidth / 32 / Family::kGroupBlocks * Family::kGroupBytes>;
 
   static void expand(const std::byte* panel, std::size_t first, std::size_t width, std::byte* to) {
     for (std::size_t b = first / 32; b < (first + width) / 32; ++b, to += kBlock) {
@@ -100,11 +96,8 @@ struct SimpleTiles {
     }
   };
 
-  // A block's product is started before the one before it is finished: it goes through sum tile and
-  // memory i % 2, while the activations of four blocks stay in tiles for all panels.
-  struct Flight {
-    alignas(64) SumTile sums[2];
-  };
+  // The activations of four blocks stay in tiles for all panels. A block is started before its
+  // predecessor is finished; block i uses sum tile and memory i % 2.
   TYTO_INLINE static void hold_records(const std::byte* codes, std::size_t stride) {
     load_tile<2>(codes, stride), load_tile<3>(codes + 32, stride);
     load_tile<4>(codes + 64, stride), load_tile<5>(codes + 96, stride);
@@ -127,12 +120,12 @@ struct SimpleTiles {
     }
   }
 
-  // Blocks i to 3 of four, the first of which is under way, of a panel; and the first of the next
-  // panel, or of the next records.
+  // Finishes blocks i to 3 of the four of a panel, whose first is under way, and starts the first
+  // of next_panel; with next_records, which then replace those in tiles.
   template <int i = 0>
   TYTO_INLINE static void blocks(const std::byte* panel, const Factors& a, int first,
                                  const std::byte* next_panel, const TileCodes* next_records,
-                                 Flight& flight, Floats (&acc)[kTileRecords]) {
+                                 SumTile (&sums)[2], Floats (&acc)[kTileRecords]) {
     if constexpr (i < kHeld) {
       if constexpr (i + 1 < kHeld) {
         start<i + 1>(panel + (i + 1) * kBlock);
@@ -140,38 +133,43 @@ struct SimpleTiles {
         if (next_records) hold_records(next_records->codes, next_records->stride);
         start<0>(next_panel);
       }
-      store_tile<i % 2>(flight.sums[i % 2]);
-      finish(panel + i * kBlock, flight.sums[i % 2], a, first + i, acc);
-      blocks<i + 1>(panel, a, first, next_panel, next_records, flight, acc);
+      store_tile<i % 2>(sums[i % 2]);
+      finish(panel + i * kBlock, sums[i % 2], a, first + i, acc);
+      blocks<i + 1>(panel, a, first, next_panel, next_records, sums, acc);
     }
   }
 
-  // Adds the product of `panels` expanded panels to out.
+  // Adds the product of `panels` expanded panels to out. Finds the first half of the records in
+  // tiles and the first block under way, and leaves so those of `next`.
   static void multiply(const std::byte* expanded, int panels, const Factors& a,
-                       const TileCodes& next, Flight& flight, Ahead& ahead, float* out,
-                       std::size_t out_stride) {
+                       const TileCodes& next, Ahead& ahead, float* out, std::size_t out_stride) {
+    static_assert(kBlocks == 2 * kHeld);
+    constexpr std::size_t kHalf = kHeld * kBlock;
+    alignas(64) SumTile sums[2];
     TileCodes second = a.codes;
     second.codes += kHeld * 32;
     for (int half = 0; half < 2; ++half) {
-      const std::byte* panel = expanded + half * kHeld * kBlock;
+      const std::byte* panel = half == 0 ? expanded : expanded + kHalf;
+      // After the last panel: the other half, or the first one of the next records.
+      const std::byte* const then = half == 0 ? expanded + kHalf : expanded;
+      const TileCodes& then_records = half == 0 ? second : next;
       for (int p = 0; p < panels; ++p, panel += kPanelBytes) {
-        ahead.part();
+        ahead.ask();
         const bool last = p + 1 == panels;
-        const std::byte* next_panel = panel + kPanelBytes;
-        if (last) next_panel = half == 0 ? expanded + kHeld * kBlock : expanded;
         Floats acc[kTileRecords];
         load_results(acc, a.count, out + p * kLanes, out_stride);
-        blocks(panel, a, half * kHeld, next_panel, last ? half == 0 ? &second : &next : nullptr,
-               flight, acc);
+        blocks(panel, a, half * kHeld, last ? then : panel + kPanelBytes,
+               last ? &then_records : nullptr, sums, acc);
         store_results(acc, a.count, out + p * kLanes, out_stride);
       }
     }
   }
-  // The same without flight, for less than kTileWidth k.
+  // The same block after block, for less than kTileWidth k.
   static void multiply_rest(const std::byte* panel, int panels, std::size_t width, const Factors& a,
-                            float* out, std::size_t out_stride) {
+                            Ahead& ahead, float* out, std::size_t out_stride) {
     alignas(64) SumTile sums;
     for (int p = 0; p < panels; ++p, panel += kPanelBytes, out += kLanes) {
+      ahead.ask();
       Floats acc[kTileRecords];
       load_results(acc, a.count, out, out_stride);
       for (int b = 0; b < static_cast<int>(width / 32); ++b) {
@@ -188,10 +186,10 @@ struct SimpleTiles {
   static void multiply_block(const std::byte* expanded, int panels, const Records& a, int rows,
                              std::size_t first, std::size_t width, float* out,
                              std::size_t out_stride, std::byte* padded, const NextPanels& after) {
-    Flight flight;
-    Ahead ahead(after, panels, (rows + kRecords - 1) / kRecords * panels * 2);
+    const bool whole = width == kTileWidth;
+    Ahead ahead(after, panels, (rows + kRecords - 1) / kRecords * panels * (whole ? 2 : 1));
     TileCodes next(a, rows, 0, kRecords, first, width, padded);
-    if (width == kTileWidth) {
+    if (whole) {
       hold_records(next.codes, next.stride);
       start<0>(expanded);
     }
@@ -199,10 +197,10 @@ struct SimpleTiles {
       const TileCodes codes = next;
       next = TileCodes(a, rows, r + kRecords, kRecords, first, width, padded);
       const Factors factors(a, codes, r, rows - r < kRecords ? rows - r : kRecords, first, width);
-      if (width == kTileWidth)
-        multiply(expanded, panels, factors, next, flight, ahead, out, out_stride);
+      if (whole)
+        multiply(expanded, panels, factors, next, ahead, out, out_stride);
       else
-        multiply_rest(expanded, panels, width, factors, out, out_stride);
+        multiply_rest(expanded, panels, width, factors, ahead, out, out_stride);
     }
   }
 };

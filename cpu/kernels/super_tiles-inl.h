@@ -16,21 +16,17 @@ struct SuperTiles {
   using Shapes = Tiles<64>;
   static constexpr int kPanels = 4, kRecords = 2 * kTileRecords;
   static constexpr bool kMinimum = Family::kMinimum;
-  static constexpr int kLeastRows = kMinimum ? 32 : 16;  // with fewer, vectors alone are faster
   // An expanded group: d, dmin [lane]; pairs of minimums [4][lane]; low bytes [4 tiles][16][lane],
   // high bytes likewise.
   static constexpr std::size_t kMinimums = 2 * kVector, kLow = kMinimums + 4 * kVector;
   static constexpr std::size_t kTile = 16 * kVector, kHigh = kLow + 4 * kTile;
   static constexpr std::size_t kPanelBytes = kHigh + 4 * kTile;
+  static constexpr std::size_t kPackedBytes = Family::kGroupBytes;  // kTileWidth k of a panel
 
   static std::size_t width(std::size_t k) { return k; }
 
-  // Of k = first in a panel.
-  static std::size_t offset(std::size_t first) { return first / 256 * Family::kGroupBytes; }
-  using Ahead = WeightsAhead<Family::kGroupBytes>;
-
   static void expand(const std::byte* panel, std::size_t first, std::size_t, std::byte* to) {
-    const std::byte* group = panel + offset(first);
+    const std::byte* group = panel + first / kTileWidth * kPackedBytes;
     store(load_halves(group), reinterpret_cast<float*>(to));
     store(load_halves(group + Family::kHalves), reinterpret_cast<float*>(to + kVector));
     alignas(64) std::byte scales[Family::kSubBlocks * kVector];
@@ -137,7 +133,7 @@ struct SuperTiles {
                              std::size_t first, std::size_t, float* out, std::size_t out_stride,
                              std::byte* padded, const NextPanels& after) {
     alignas(64) SumTile sums[2][4];
-    Ahead ahead(after, panels, (rows + kRecords - 1) / kRecords * panels);
+    WeightsAhead<kPackedBytes> ahead(after, panels, (rows + kRecords - 1) / kRecords * panels);
     Factors factors[2];
     Unfinished before;
     int turn = 0;
@@ -147,7 +143,7 @@ struct SuperTiles {
       for (int p = 0; p < panels; ++p, turn = 1 - turn) {
         const std::byte* const panel = expanded + static_cast<std::size_t>(p) * kPanelBytes;
         SumTile* const to = sums[turn];
-        ahead.part();
+        ahead.ask();
         zero_tile<0>(), zero_tile<1>();
         if (records.tiles() == 1) {
           multiply<1>(panel, records.codes, before, out_stride);

@@ -35,8 +35,8 @@ TYTO_INLINE void multiply_unsigned() {  // signed activations, unsigned weights
 
 constexpr int kTileRecords = 16;
 
-// The shapes of the 8 tiles: 0 to kSums - 1 sums, up to 5 activations of so many records, 6 and 7
-// weights; kDepth bytes of k. Tiles exist between construction and destruction.
+// The shapes of the 8 tiles: 0 to kSums - 1 sums, from there to 5 activations, both of so many
+// records; 6 and 7 weights, of kDepth bytes of k. Tiles exist between construction and destruction.
 template <int kDepth, int kSums = 4>
 class Tiles {
  public:
@@ -61,7 +61,7 @@ class Tiles {
 
 using SumTile = std::int32_t[16][kLanes];
 
-constexpr std::size_t kTileWidth = 256;  // k between a load and a store of the result
+constexpr std::size_t kTileWidth = 256;  // k of weights that are expanded at once
 
 // `wanted` records from record `row` on and k = first on, for load_tile: where they lie, or copied
 // next to zeros where some are missing; no matter which where all are.
@@ -93,21 +93,21 @@ struct NextPanels {
 // computed.
 template <std::size_t kBytes>
 class WeightsAhead {
+  static_assert(kBytes % 64 == 0);
+
  public:
   WeightsAhead(const NextPanels& next, int panels, int calls)
-      : next_(next),
-        panels_(panels),
-        step_(round_up(kBytes / static_cast<std::size_t>(calls), 64)) {}
-  TYTO_INLINE void part() {
-    constexpr int kSecondLevel = 2;
+      : next_(next), panels_(panels), step_((kBytes / 64 + count(calls) - 1) / count(calls) * 64) {}
+  TYTO_INLINE void ask() {
     const std::size_t end = at_ + step_ < kBytes ? at_ + step_ : kBytes;
     for (; at_ < end; at_ += 64)
       for (int p = 0; p < panels_; ++p)
-        __builtin_prefetch(next_.first + static_cast<std::size_t>(p) * next_.stride + at_, 0,
-                           kSecondLevel);
+        prefetch_second_level(next_.first + static_cast<std::size_t>(p) * next_.stride + at_);
   }
 
  private:
+  static constexpr std::size_t count(int calls) { return static_cast<std::size_t>(calls); }
+
   const NextPanels next_;
   const int panels_;
   const std::size_t step_;
