@@ -22,11 +22,14 @@ TYTO_INLINE __m512i join(__m256i low, __m256i high) {
 }
 
 // The keys of a page.
-inline void pair_keys(const std::byte* part, int key_dim, std::byte* out) {
+inline void pair_keys(const std::byte* part, const std::byte* ahead, int key_dim, std::byte* out) {
   constexpr std::size_t kRow = kPageTokens * sizeof(quant::BF16);
   const auto dim = static_cast<std::size_t>(key_dim);
   std::size_t d = 0;
-  for (; d + 2 <= dim; d += 2, out += kLine) store_pairs(_mm512_loadu_si512(part + d * kRow), out);
+  for (; d + 2 <= dim; d += 2, out += kLine) {
+    prefetch_second_level(ahead + d * kRow);
+    store_pairs(_mm512_loadu_si512(part + d * kRow), out);
+  }
   for (; d < round_up(dim, 32); d += 2, out += kLine) {
     __m512i last = _mm512_setzero_si512();
     if (d < dim)
@@ -37,14 +40,16 @@ inline void pair_keys(const std::byte* part, int key_dim, std::byte* out) {
 }
 
 // The values of a page whose first key is `first`; zero for keys that are not seen.
-inline void pair_values(const quant::BF16* values, int value_dim, const SeenKeys& seen, int first,
-                        std::byte* out, std::size_t stride) {
+inline void pair_values(const quant::BF16* values, const quant::BF16* ahead, int value_dim,
+                        const SeenKeys& seen, int first, std::byte* out, std::size_t stride) {
   const auto dim = static_cast<std::size_t>(value_dim);
-  for (int key = first; key < first + kPageTokens; key += 2, values += 2 * dim, out += kLine) {
+  for (int key = first; key < first + kPageTokens;
+       key += 2, values += 2 * dim, ahead += 2 * dim, out += kLine) {
     const bool even = seen.has(key, 1), odd = seen.has(key + 1, 1);
     std::byte* to = out;
     for (std::size_t d = 0; d < dim; d += kStep, to += stride) {
       const auto lanes = static_cast<__mmask16>((1u << lanes_at(d, dim)) - 1);
+      prefetch_second_level(reinterpret_cast<const std::byte*>(ahead + 2 * d));
       store_pairs(join(_mm256_maskz_loadu_epi16(even ? lanes : 0, values + d),
                        _mm256_maskz_loadu_epi16(odd ? lanes : 0, values + dim + d)),
                   to);
@@ -52,16 +57,12 @@ inline void pair_values(const quant::BF16* values, int value_dim, const SeenKeys
   }
 }
 
-// Pages lie anywhere in memory, so hardware does not see the next one come. Keys and values of one
-// are a piece: values stay in the second-level cache until their turn.
-inline void ask_for_page(const AttendArgs& args, int key) {
+// A page that comes later, of which a line is asked for with every line of this one: so memory
+// works while pairs are made. This one itself where there is none that the last row sees.
+inline const std::byte* page_ahead(const AttendArgs& args, int key) {
   constexpr int kAheadKeys = 4 * kPageTokens;
-  key += kAheadKeys;
-  // A page that the last row sees is in the table.
-  if (key >= std::min(args.last_split * kSplitKeys, args.end[args.rows - 1])) return;
-  const std::byte* const part = page_part(args, key);
-  const std::size_t bytes = part_layout(CacheType::bf16, args.key_dim, args.value_dim).bytes;
-  for (std::size_t line = 0; line < bytes; line += kLine) prefetch_second_level(part + line);
+  const int end = std::min(args.last_split * kSplitKeys, args.end[args.rows - 1]);
+  return page_part(args, key + kAheadKeys < end ? key + kAheadKeys : key);
 }
 
 // Keys [from, to) of a split in pairs. Nothing is read of pages that no row sees.
@@ -69,9 +70,10 @@ inline void pair_keys(const AttendArgs& args, int split, const SeenKeys& all, in
                       const TileScratch& s) {
   std::byte* out = s.keys;
   for (int key = from; key < to; key += kPageTokens, out += s.at.key_stride) {
-    ask_for_page(args, split * kSplitKeys + key);
-    if (all.has_any(key, kPageTokens))
-      pair_keys(page_part(args, split * kSplitKeys + key), args.key_dim, out);
+    if (all.has_any(key, kPageTokens)) {
+      const int at = split * kSplitKeys + key;
+      pair_keys(page_part(args, at), page_ahead(args, at), args.key_dim, out);
+    }
   }
 }
 
@@ -81,9 +83,13 @@ inline void pair_values(const AttendArgs& args, int split, const SeenKeys& all, 
   for (int key = from; key < to; key += kPageTokens) {
     // Of a page that no row sees nothing is read: any other stands for it.
     const int seen = std::clamp(key, all.begin, all.end - 1);
-    const std::byte* const values = page_part(args, split * kSplitKeys + seen) + layout.values;
-    pair_values(reinterpret_cast<const quant::BF16*>(values), args.value_dim, all, key,
-                s.values + static_cast<std::size_t>(key - from) / 2 * kLine, s.at.value_stride);
+    const int at = split * kSplitKeys + seen;
+    const auto values_of = [&](const std::byte* part) {
+      return reinterpret_cast<const quant::BF16*>(part + layout.values);
+    };
+    pair_values(values_of(page_part(args, at)), values_of(page_ahead(args, at)), args.value_dim,
+                all, key, s.values + static_cast<std::size_t>(key - from) / 2 * kLine,
+                s.at.value_stride);
   }
 }
 
