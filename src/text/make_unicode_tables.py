@@ -118,6 +118,7 @@ def folding_file():
 
 
 def main():
+    # A tool that people run by hand, not a part of the library: it may end its own process.
     if ucd.unidata_version != VERSION:
         sys.exit(f"unicodedata2 has Unicode {ucd.unidata_version}, not {VERSION}")
     folder = os.path.dirname(os.path.abspath(__file__))
