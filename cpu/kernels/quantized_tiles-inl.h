@@ -14,7 +14,7 @@ template <class ByTiles>
 struct TileLinear {
   using Family = typename ByTiles::Family;
   // With fewer rows, and for a rest of so many, vectors alone are faster (decisions/0012).
-  static constexpr int kLeastRows = ByTiles::kMinimum ? 32 : 16, kMostRest = kTileRecords / 2;
+  static constexpr int kLeastRows = kTileRecords, kMostRest = kTileRecords / 2;
 
   static int rows_by_vectors(int rows) {
     if (rows < kLeastRows) return rows;
@@ -52,18 +52,15 @@ struct TileLinear {
   // Expanded weights of kTileWidth k stay in the first-level cache while all records pass by.
   static void multiply_panels(const std::byte* weights, int panels, std::size_t k, const Records& a,
                               int rows, float* out, std::size_t out_stride, std::byte* scratch) {
-    const std::size_t all = ByTiles::width(k);
+    const std::size_t all = ByTiles::width(k), bytes = Family::panel_bytes(k);
     for (std::size_t first = 0; first < all; first += kTileWidth) {
       const std::size_t width = all - first < kTileWidth ? all - first : kTileWidth;
-      for (int p = 0; p < panels; ++p)
-        ByTiles::expand(weights + static_cast<std::size_t>(p) * Family::panel_bytes(k), first,
-                        width, scratch + static_cast<std::size_t>(p) * ByTiles::kPanelBytes);
       // After the last block of k the next panels begin.
       const std::byte* const next =
           first + width < all ? weights + (first + width) / kTileWidth * ByTiles::kPackedBytes
-                              : weights + static_cast<std::size_t>(panels) * Family::panel_bytes(k);
-      ByTiles::multiply_block(scratch, panels, a, rows, first, width, out, out_stride,
-                              scratch + kPadded, {next, Family::panel_bytes(k)});
+                              : weights + static_cast<std::size_t>(panels) * bytes;
+      ByTiles::multiply_block({weights, bytes}, panels, a, rows, first, width, out, out_stride,
+                              scratch, scratch + kPadded, {next, bytes});
     }
   }
 

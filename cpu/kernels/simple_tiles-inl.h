@@ -183,9 +183,12 @@ struct SimpleTiles {
     }
   }
 
-  static void multiply_block(const std::byte* expanded, int panels, const Records& a, int rows,
+  static void multiply_block(const PackedPanels& weights, int panels, const Records& a, int rows,
                              std::size_t first, std::size_t width, float* out,
-                             std::size_t out_stride, std::byte* padded, const NextPanels& after) {
+                             std::size_t out_stride, std::byte* expanded, std::byte* padded,
+                             const PackedPanels& after) {
+    for (int p = 0; p < panels; ++p)
+      expand(weights.at(p), first, width, expanded + static_cast<std::size_t>(p) * kPanelBytes);
     const bool whole = width == kTileWidth;
     Ahead ahead(after, panels, (rows + kRecords - 1) / kRecords * panels * (whole ? 2 : 1));
     TileCodes next(a, rows, 0, kRecords, first, width, padded);

@@ -25,7 +25,7 @@ struct SuperTiles {
 
   static std::size_t width(std::size_t k) { return k; }
 
-  static void expand(const std::byte* panel, std::size_t first, std::size_t, std::byte* to) {
+  static void expand(const std::byte* panel, std::size_t first, std::byte* to) {
     const std::byte* group = panel + first / kTileWidth * kPackedBytes;
     store(load_halves(group), reinterpret_cast<float*>(to));
     store(load_halves(group + Family::kHalves), reinterpret_cast<float*>(to + kVector));
@@ -128,10 +128,12 @@ struct SuperTiles {
     }
   }
 
-  // Adds the product of `panels` expanded panels with all records to out.
-  static void multiply_block(const std::byte* expanded, int panels, const Records& a, int rows,
+  // Adds the product of `panels` panels with all records to out. A panel is expanded right before
+  // its first product; where there is only one, into one of two places in turn, which stay in the
+  // first-level cache.
+  static void multiply_block(const PackedPanels& weights, int panels, const Records& a, int rows,
                              std::size_t first, std::size_t, float* out, std::size_t out_stride,
-                             std::byte* padded, const NextPanels& after) {
+                             std::byte* expanded, std::byte* padded, const PackedPanels& after) {
     alignas(64) SumTile sums[2][4];
     WeightsAhead<kPackedBytes> ahead(after, panels, (rows + kRecords - 1) / kRecords * panels);
     Factors factors[2];
@@ -141,7 +143,9 @@ struct SuperTiles {
       Factors& records = factors[r / kRecords % 2];
       records.load(a, rows, r, first, padded);
       for (int p = 0; p < panels; ++p, turn = 1 - turn) {
-        const std::byte* const panel = expanded + static_cast<std::size_t>(p) * kPanelBytes;
+        const int place = rows <= kRecords ? turn : p;
+        std::byte* const panel = expanded + static_cast<std::size_t>(place) * kPanelBytes;
+        if (r == 0) expand(weights.at(p), first, panel);
         SumTile* const to = sums[turn];
         ahead.ask();
         zero_tile<0>(), zero_tile<1>();

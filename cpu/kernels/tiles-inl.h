@@ -84,31 +84,32 @@ struct TileCodes {
   }
 };
 
-// Weights that come next: panels that lie `stride` bytes apart.
-struct NextPanels {
+// Packed panels that lie `stride` bytes apart.
+struct PackedPanels {
   const std::byte* first;
   std::size_t stride;
+
+  const std::byte* at(int panel) const { return first + static_cast<std::size_t>(panel) * stride; }
 };
-// Asks for kBytes of each of them, a part at every call, so that they come while products are
-// computed.
+// Asks for kBytes of each of the panels that come next, a part at every call, so that they come
+// while products are computed.
 template <std::size_t kBytes>
 class WeightsAhead {
   static_assert(kBytes % 64 == 0);
 
  public:
-  WeightsAhead(const NextPanels& next, int panels, int calls)
+  WeightsAhead(const PackedPanels& next, int panels, int calls)
       : next_(next), panels_(panels), step_((kBytes / 64 + count(calls) - 1) / count(calls) * 64) {}
   TYTO_INLINE void ask() {
     const std::size_t end = at_ + step_ < kBytes ? at_ + step_ : kBytes;
     for (; at_ < end; at_ += 64)
-      for (int p = 0; p < panels_; ++p)
-        prefetch_second_level(next_.first + static_cast<std::size_t>(p) * next_.stride + at_);
+      for (int p = 0; p < panels_; ++p) prefetch_second_level(next_.at(p) + at_);
   }
 
  private:
   static constexpr std::size_t count(int calls) { return static_cast<std::size_t>(calls); }
 
-  const NextPanels next_;
+  const PackedPanels next_;
   const int panels_;
   const std::size_t step_;
   std::size_t at_ = 0;

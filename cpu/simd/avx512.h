@@ -116,18 +116,21 @@ TYTO_INLINE Bytes subtract_bytes(Bytes a, int b) {
   return {_mm512_sub_epi8(a.v, _mm512_set1_epi8(static_cast<char>(b)))};
 }
 // (code - offset) * scale of every byte, 16 bits: their low bytes and their high bytes. scale: 32
-// bits of each lane.
+// bits of each lane, in [-128, 127].
 struct ScaledBytes {
   Bytes low, high;
 };
 TYTO_INLINE ScaledBytes scale_bytes(Bytes codes, int offset, Ints scale) {
-  const __m512i bytes = _mm512_set1_epi16(255),
-                start = _mm512_set1_epi16(static_cast<short>(offset));
-  const __m512i factor =
-      _mm512_mask_blend_epi16(0xaaaaaaaau, scale.v, _mm512_slli_epi32(scale.v, 16));
-  const __m512i even = _mm512_sub_epi16(_mm512_and_si512(codes.v, bytes), start);
-  const __m512i odd = _mm512_sub_epi16(_mm512_srli_epi16(codes.v, 8), start);
-  const __m512i a = _mm512_mullo_epi16(even, factor), b = _mm512_mullo_epi16(odd, factor);
+  // The products of pairs of bytes are added: one of each is zero.
+  const __m512i low = _mm512_and_si512(scale.v, _mm512_set1_epi32(0xff)),
+                even = _mm512_or_si512(low, _mm512_slli_epi32(low, 16)),
+                odd = _mm512_slli_epi16(even, 8);
+  __m512i a = _mm512_maddubs_epi16(codes.v, even), b = _mm512_maddubs_epi16(codes.v, odd);
+  if (offset != 0) {
+    const __m512i start = _mm512_maddubs_epi16(_mm512_set1_epi8(static_cast<char>(offset)), even);
+    a = _mm512_sub_epi16(a, start);
+    b = _mm512_sub_epi16(b, start);
+  }
   const __mmask64 odd_ones = 0xaaaaaaaaaaaaaaaau;
   return {{_mm512_mask_blend_epi8(odd_ones, a, _mm512_slli_epi16(b, 8))},
           {_mm512_mask_blend_epi8(odd_ones, _mm512_srli_epi16(a, 8), b)}};
