@@ -97,8 +97,12 @@ class CpuBackend final : public Backend {
     TYTO_TRY(Lowered lowered, lower(plan, slice, table_));
     TYTO_TRY(Workspace layout, lay_out(lowered, *table_.rows, capacity, workers()));
     TYTO_TRY(LargeBlock workspace, Runtime::Impl::allocate(runtime_, layout.bytes, "workspace"));
-    return new_cpu_program(runtime_, table_, std::move(lowered), weights.packed().data(),
-                           static_cast<const CpuCache&>(cache), capacity, std::move(layout),
+    const auto& arena = static_cast<const CpuCache&>(cache);
+    std::vector<int> pages;
+    for (std::size_t c = 0; c < plan.caches.size(); ++c)
+      pages.push_back(arena.pages(static_cast<int>(c)));
+    return new_cpu_program(runtime_, table_, std::move(lowered), weights.packed().data(), arena,
+                           StepLimits(plan, slice, capacity, std::move(pages)), std::move(layout),
                            std::move(workspace));
   }
 

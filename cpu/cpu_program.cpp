@@ -12,14 +12,15 @@ namespace {
 class CpuProgram final : public Program {
  public:
   CpuProgram(std::shared_ptr<Runtime> runtime, const IsaTable& isa, Lowered lowered,
-             const std::byte* weights, const CpuCache& cache, const Capacity& capacity,
-             Workspace layout, LargeBlock workspace)
+             const std::byte* weights, const CpuCache& cache, StepLimits limits, Workspace layout,
+             LargeBlock workspace)
       : runtime_(std::move(runtime)),
+        limits_(std::move(limits)),
         step_{isa,
               std::move(lowered),
               weights,
               cache,
-              capacity,
+              limits_.capacity,
               std::move(layout),
               std::move(workspace),
               runtime_->impl().team->workers(),
@@ -42,16 +43,11 @@ class CpuProgram final : public Program {
  private:
   void reserve();
   void bind();
-  Result<> check_rows(const StepInput& input) const;
-  Result<> check_row(const StepInput& input, std::size_t r) const;
-  Result<> check_tables(const StepInput& input) const;
-  Result<> check_outputs(const StepInput& input, std::span<const Output> outputs) const;
   void copy(const StepInput& input, std::span<const Output> outputs) noexcept;
 
   const std::shared_ptr<Runtime> runtime_;
+  const StepLimits limits_;
   Step step_;
-  bool has_head_ = false;
-  int vocab_rows_ = 0, position_rows_ = 0;  // of the embedding; 0: there is none
 
   std::vector<std::unique_ptr<Run>> runs_;
   std::vector<Stage> stages_;             // of all runs
@@ -77,10 +73,6 @@ void CpuProgram::bind() {
   for (std::size_t i = 0; i < parts.size(); ++i)
     if (std::holds_alternative<AttentionPart>(parts[i])) last_attention = i;
   const EmbedPart* embed = parts.empty() ? nullptr : std::get_if<EmbedPart>(&parts.front());
-  if (embed) {
-    vocab_rows_ = step_.matrix(embed->table).rows;
-    if (embed->positions >= 0) position_rows_ = step_.matrix(embed->positions).rows;
-  }
   runs_.push_back(new_start_run(step_, embed));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (const auto* a = std::get_if<AttentionPart>(&parts[i])) {
@@ -89,7 +81,6 @@ void CpuProgram::bind() {
       runs_.push_back(new_mlp_run(step_, *m, i < last_attention ? step_.all : step_.live));
     } else if (const auto* h = std::get_if<HeadPart>(&parts[i])) {
       runs_.push_back(new_head_run(step_, *h));
-      has_head_ = true;
     }
   }
   for (const auto& run : runs_) {
@@ -102,96 +93,11 @@ void CpuProgram::bind() {
 
 Result<> CpuProgram::start(const StepInput& input, std::span<const Output> outputs) {
   next_ = runs_.size();
-  TYTO_TRY(check_rows(input));
-  TYTO_TRY(check_tables(input));
-  TYTO_TRY(check_outputs(input, outputs));
+  TYTO_TRY(limits_.check(input, outputs));
   copy(input, outputs);
   for (std::size_t i = 0; i < runs_.size(); ++i)
     runs_[i]->begin_step(stages_.data() + first_stage_[i]);
   next_ = 0;
-  return {};
-}
-
-Result<> CpuProgram::check_rows(const StepInput& input) const {
-  if (input.rows.empty() || input.rows.size() > static_cast<std::size_t>(step_.capacity.rows))
-    return fail(ErrorCode::bad_argument, "a step of {} rows; 1 to {} are possible",
-                input.rows.size(), step_.capacity.rows);
-  if (input.sequences.size() > static_cast<std::size_t>(step_.capacity.sequences))
-    return fail(ErrorCode::bad_argument, "a step of {} sequences; {} are possible",
-                input.sequences.size(), step_.capacity.sequences);
-  std::size_t hidden = 0;
-  for (std::size_t r = 0; r < input.rows.size(); ++r) {
-    TYTO_TRY(check_row(input, r));
-    hidden += input.rows[r].token < 0;
-  }
-  if (input.hidden.size() != hidden * static_cast<std::size_t>(step_.lowered.width))
-    return fail(ErrorCode::bad_argument, "{} hidden values for {} rows of {}", input.hidden.size(),
-                hidden, step_.lowered.width);
-  return {};
-}
-
-Result<> CpuProgram::check_row(const StepInput& input, std::size_t r) const {
-  const Row& row = input.rows[r];
-  const auto bad = [&](std::string_view what) {
-    return fail(ErrorCode::bad_argument, "row {}: {}", r, what);
-  };
-  if (row.token < -1 || row.token >= vocab_rows_) return bad("a token outside the vocabulary");
-  if (row.sequence < 0 || static_cast<std::size_t>(row.sequence) >= input.sequences.size())
-    return bad("a sequence that the step does not have");
-  if (row.position < 0 || (position_rows_ > 0 && row.token >= 0 && row.position >= position_rows_))
-    return bad("a position that the model does not have");
-  if (row.slot < 0 || row.begin < 0 || row.begin >= row.end)
-    return bad("no keys, or a negative slot");
-  if (r > 0 && (row.sequence < input.rows[r - 1].sequence ||
-                (row.sequence == input.rows[r - 1].sequence && row.slot <= input.rows[r - 1].slot)))
-    return bad("not behind the row before it");
-  return {};
-}
-
-Result<> CpuProgram::check_tables(const StepInput& input) const {
-  const std::size_t caches = step_.lowered.caches.size();
-  for (const Sequence& sequence : input.sequences) {
-    if (sequence.pages.size() != caches)
-      return fail(ErrorCode::bad_argument, "{} page tables for {} caches", sequence.pages.size(),
-                  caches);
-    for (std::size_t c = 0; c < caches; ++c) {
-      if (sequence.pages[c].size() > static_cast<std::size_t>(step_.layout.pages_per_sequence))
-        return fail(ErrorCode::bad_argument, "a sequence of {} pages; {} are possible",
-                    sequence.pages[c].size(), step_.layout.pages_per_sequence);
-      for (const PageId page : sequence.pages[c])
-        if (page >= static_cast<PageId>(step_.cache.pages(static_cast<int>(c))))
-          return fail(ErrorCode::bad_argument, "page {}; the cache has {}", page,
-                      step_.cache.pages(static_cast<int>(c)));
-    }
-  }
-  for (const Row& row : input.rows) {
-    for (const auto& pages : input.sequences[static_cast<std::size_t>(row.sequence)].pages)
-      if (static_cast<std::size_t>(std::max(row.slot + 1, row.end)) > pages.size() * kPageTokens)
-        return fail(ErrorCode::bad_argument, "slot {} lies beyond {} pages",
-                    std::max(row.slot, row.end - 1), pages.size());
-  }
-  return {};
-}
-
-Result<> CpuProgram::check_outputs(const StepInput& input, std::span<const Output> outputs) const {
-  if (outputs.size() > static_cast<std::size_t>(step_.capacity.outputs))
-    return fail(ErrorCode::bad_argument, "{} outputs; {} are possible", outputs.size(),
-                step_.capacity.outputs);
-  std::int32_t before = 0;
-  for (const Output& output : outputs) {
-    if (output.row < before || static_cast<std::size_t>(output.row) >= input.rows.size())
-      return fail(ErrorCode::bad_argument, "an output of row {}, out of order or beyond the step",
-                  output.row);
-    before = output.row;
-    const bool logits = output.want == Want::logits;
-    if (logits && !has_head_)
-      return fail(ErrorCode::bad_argument, "logits of a slice without a head");
-    const auto expected =
-        static_cast<std::size_t>(logits ? step_.lowered.vocab : step_.lowered.width);
-    if (output.values.size() != expected)
-      return fail(ErrorCode::bad_argument, "room for {} output values, expected {}",
-                  output.values.size(), expected);
-  }
   return {};
 }
 
@@ -252,10 +158,10 @@ Result<> CpuProgram::finish() {
 
 std::unique_ptr<Program> new_cpu_program(std::shared_ptr<Runtime> runtime, const IsaTable& isa,
                                          Lowered lowered, const std::byte* weights,
-                                         const CpuCache& cache, const Capacity& capacity,
-                                         Workspace layout, LargeBlock workspace) {
+                                         const CpuCache& cache, StepLimits limits, Workspace layout,
+                                         LargeBlock workspace) {
   return std::make_unique<CpuProgram>(std::move(runtime), isa, std::move(lowered), weights, cache,
-                                      capacity, std::move(layout), std::move(workspace));
+                                      std::move(limits), std::move(layout), std::move(workspace));
 }
 
 }  // namespace tyto::cpu

@@ -3,9 +3,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/isa_table.h"
-#include "cpu/ref_backend.h"
-#include "tests/catch.h"
-#include "tests/random_plan.h"
+#include "tests/block_comparison.h"
 #include "tests/tiny_model.h"
 
 using namespace tyto;
@@ -13,85 +11,19 @@ using namespace tyto::test;
 
 namespace {
 
-constexpr Capacity kCapacity{.rows = 96, .sequences = 4, .outputs = 96};
-
 std::unique_ptr<Backend> cpu_backend(int threads = 2) {
   return cpu::new_cpu_backend(runtime_of(threads), isa_under_test()).value();
 }
 
-// The largest difference, as a part of the largest value.
-float difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  float largest = 0, worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    largest = std::max(largest, std::abs(a[i]));
-    const float d = std::abs(a[i] - b[i]);
-    if (!(d <= worst)) worst = d;  // a NaN too
-  }
-  return worst / largest;
-}
-
-// Mean squared difference, as a part of the mean square.
-float square_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double squares = 0, differences = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    squares += static_cast<double>(a[i]) * a[i];
-    differences += (static_cast<double>(a[i]) - b[i]) * (static_cast<double>(a[i]) - b[i]);
-  }
-  return static_cast<float>(differences / squares);
-}
-
-using Measure = float (*)(const std::vector<float>&, const std::vector<float>&);
-
-// A prompt of two sequences, then single rows of both and a chunk of a third.
+// Against the reference backend.
 float compare(const PlanShape& shape, CacheType type, Measure measure = difference) {
-  const auto model = PlanMaker::make(shape);
-  Rig reference(cpu::new_reference_backend(runtime_of(1)).value(), *model, type, kCapacity);
-  Rig fast(cpu_backend(), *model, type, kCapacity);
-  const auto tokens = random_tokens(200, shape.vocab);
-  float worst = 0;
-  for (const auto& chunks :
-       std::vector<std::vector<Rig::Chunk>>{{{0, 0, 37}, {1, 0, 21}},
-                                            {{0, 37, 1}, {1, 21, 1}, {2, 0, 50}},
-                                            {{0, 38, 90}},
-                                            {{0, 128, 1}, {2, 50, 2}}}) {
-    const auto expected = reference.run(tokens, chunks);
-    const float d = measure(expected, fast.run(tokens, chunks));
-    if (!(d <= worst)) worst = d;
-  }
-  return worst;
+  return test::compare([] { return cpu_backend(); }, shape, type, measure);
 }
 
 }  // namespace
 
 TEST_CASE("Blocks agree with the reference backend, field by field", "[cpu][block]") {
-  struct Field {
-    const char* name;
-    void (*set)(PlanShape&);
-  };
-  const Field fields[] = {
-      {"as it is", [](PlanShape&) {}},
-      {"interleaved rope", [](PlanShape& s) { s.rope.interleaved = true; }},
-      {"rope of half a head", [](PlanShape& s) { s.rope.dims = 8; }},
-      {"interleaved rope of a part of a head",
-       [](PlanShape& s) { s.rope.dims = 6, s.rope.interleaved = true; }},
-      {"rope factors", [](PlanShape& s) { s.rope_factors = true; }},
-      {"scaled rope", [](PlanShape& s) { s.rope.scale = 0.25f; }},
-      {"learned positions", [](PlanShape& s) { s.rope.theta = 0, s.positions = true; }},
-      {"biases", [](PlanShape& s) { s.biases = true; }},
-      {"LayerNorm", [](PlanShape& s) { s.center = s.biases = true; }},
-      {"norms over heads", [](PlanShape& s) { s.head_norms = true; }},
-      {"one key-value head", [](PlanShape& s) { s.kv_heads = 1; }},
-      {"fused q, k and v", [](PlanShape& s) { s.kv_heads = 4, s.fused_qkv = s.biases = true; }},
-      {"gelu_tanh without a gate",
-       [](PlanShape& s) { s.gated = false, s.act = Activation::gelu_tanh; }},
-      {"gelu in the gate", [](PlanShape& s) { s.act = Activation::gelu; }},
-      {"gelu without a gate",
-       [](PlanShape& s) { s.gated = false, s.act = Activation::gelu, s.biases = true; }},
-      {"tied table", [](PlanShape& s) { s.tied = true; }},
-  };
-  for (const Field& field : fields) {
+  for (const Field& field : kFields) {
     CAPTURE(field.name);
     PlanShape shape;
     field.set(shape);
@@ -100,35 +32,9 @@ TEST_CASE("Blocks agree with the reference backend, field by field", "[cpu][bloc
 }
 
 TEST_CASE("Odd widths agree with the reference backend", "[cpu][block]") {
-  const auto odd = GENERATE(range(0, 4));
-  PlanShape shape;
-  shape.layers = 1;
-  switch (odd) {
-    case 0:
-      shape.width = 37;
-      shape.ff = 51;
-      shape.vocab = 33;
-      break;
-    case 1:
-      shape.heads = shape.kv_heads = 7;
-      shape.head_dim = 6;
-      shape.rope.dims = 6;
-      break;
-    case 2:
-      shape.heads = 14;
-      shape.kv_heads = 2;
-      shape.head_dim = 20;
-      shape.rope.dims = 20;
-      break;
-    case 3:
-      shape.heads = 6;
-      shape.kv_heads = 3;
-      shape.head_dim = 80;
-      shape.rope.dims = 32;
-      break;
-  }
+  const auto odd = GENERATE(range(0, kOddShapes));
   CAPTURE(odd);
-  CHECK(compare(shape, CacheType::f32) < 2e-5f);
+  CHECK(compare(odd_shape(odd), CacheType::f32) < 2e-5f);
 }
 
 TEST_CASE("Every cache type agrees with the reference backend", "[cpu][block]") {
@@ -168,14 +74,8 @@ TEST_CASE("Attention to a BF16 cache agrees with the reference backend, whatever
 
 TEST_CASE("Every weight format agrees with the reference backend", "[cpu][block]") {
   for (const quant::Format* format : quant::formats()) {
-    PlanShape shape;
-    shape.layers = 1;
-    shape.width = shape.ff = 256;
-    shape.heads = 4;
-    shape.head_dim = 64;
-    shape.rope.dims = 64;
     const std::string name(format->name);
-    shape.format = name.c_str();
+    const PlanShape shape = shape_of_format(name.c_str());
     CAPTURE(name);
     if (name == "f32" || name == "f16")
       CHECK(compare(shape, CacheType::f32) < 2e-5f);
@@ -199,8 +99,8 @@ TEST_CASE("Positions up to a million turn as they should", "[cpu][block]") {
   shape.layers = 1;
   const auto model = PlanMaker::make(shape);
   Rig reference(cpu::new_reference_backend(runtime_of(1)).value(), *model, CacheType::f32,
-                kCapacity);
-  Rig fast(cpu_backend(), *model, CacheType::f32, kCapacity);
+                kComparedCapacity);
+  Rig fast(cpu_backend(), *model, CacheType::f32, kComparedCapacity);
   for (const int position : {0, 1, 1000, 65535, 1 << 20}) {
     const auto run = [&](Rig& rig) {
       std::vector<float> out(static_cast<std::size_t>(2 * shape.vocab));
