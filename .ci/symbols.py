@@ -77,7 +77,7 @@ def main():
     problems = [problem for path in objects for problem in check_object(path)]
     problems += check_exports(build / "libtyto.so", EXPORTS, update)
     if (build / "libtyto-cuda.so").exists():
-        problems += check_exports(build / "libtyto-cuda.so", {"tyto::v1::cuda_devices()"})
+        problems += check_exports(build / "libtyto-cuda.so", {"tyto::v1::cuda_devices()", "tyto::v1::cuda_accelerator()"})
     if not objects:
         problems.append(f"no objects in {build}")
     print("\n".join(problems) or f"{len(objects)} objects are clean")

@@ -1,5 +1,4 @@
-// A backend on one CUDA device. So far it serves the last block of a model alone: a slice of one
-// Head with RMSNorm and Q8_0 weights. Anything else is `unsupported`, by name.
+// A backend on one CUDA device: all blocks, all weight formats.
 #pragma once
 #include <memory>
 

@@ -1,5 +1,5 @@
-// What every file here needs of the CUDA runtime: errors, the current device, memory that frees
-// itself. Only files in this folder see CUDA headers.
+// What every file here needs of the CUDA runtime: errors, the current device, and owners of memory,
+// streams, graphs and events. Only files in this folder see CUDA headers.
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -11,11 +11,23 @@
 
 namespace tyto::cuda {
 
+inline ErrorCode error_code(cudaError_t code) {
+  switch (code) {
+    case cudaErrorMemoryAllocation:
+      return ErrorCode::device_memory;
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorUnsupportedPtxVersion:
+      return ErrorCode::unsupported;
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration:
+      return ErrorCode::internal;
+    default:
+      return ErrorCode::device_lost;
+  }
+}
 inline Error error(cudaError_t code, const char* call) {
   cudaGetLastError();  // the runtime remembers it per thread otherwise, and the host would find it
-  const bool memory = code == cudaErrorMemoryAllocation;
-  return fail(memory ? ErrorCode::device_memory : ErrorCode::device_lost, "{}: {}", call,
-              cudaGetErrorString(code));
+  return fail(error_code(code), "cuda: {}: {}", call, cudaGetErrorString(code));
 }
 
 #define TYTO_CUDA_TRY(call)                                               \
@@ -24,11 +36,17 @@ inline Error error(cudaError_t code, const char* call) {
       return ::tyto::cuda::error(tyto_code_, #call);                      \
   } while (false)
 
-// Makes a device the calling thread's current one, and gives the host's back.
+// Makes a device the calling thread's current one, and gives the host's back. A device that cannot
+// be current fails in the call that follows.
 class DeviceScope {
  public:
   explicit DeviceScope(int device) noexcept {
-    if (cudaGetDevice(&before_) == cudaSuccess && before_ != device) cudaSetDevice(device);
+    int before = device;
+    if (cudaGetDevice(&before) != cudaSuccess || before == device) return;
+    if (cudaSetDevice(device) == cudaSuccess)
+      before_ = before;
+    else
+      cudaGetLastError();
   }
   ~DeviceScope() {
     if (before_ >= 0) cudaSetDevice(before_);
@@ -40,46 +58,88 @@ class DeviceScope {
   int before_ = -1;
 };
 
-// Device memory, zeroed.
-class DeviceBuffer {
+// A handle and the call that ends it. At exit the runtime may be gone before us: that call answers
+// so, and nothing is left to free.
+template <class Handle, cudaError_t (*kEnd)(Handle)>
+class Owned {
  public:
-  static Result<DeviceBuffer> allocate(int device, std::size_t bytes) {
-    const DeviceScope scope(device);
-    DeviceBuffer buffer;
-    buffer.device_ = device;
-    TYTO_CUDA_TRY(cudaMalloc(&buffer.data_, bytes));
-    buffer.size_ = bytes;
-    TYTO_CUDA_TRY(cudaMemset(buffer.data_, 0, bytes));
-    return buffer;
-  }
-  DeviceBuffer() = default;
-  DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+  Owned() = default;
+  Owned(int device, Handle handle) noexcept : device_(device), handle_(handle) {}
+  Owned(Owned&& other) noexcept { swap(other); }
+  Owned& operator=(Owned&& other) noexcept {
     swap(other);
     return *this;
   }
-  // At exit the runtime may be gone before us: then there is nothing left to free.
-  ~DeviceBuffer() {
-    if (!data_) return;
+  ~Owned() {
+    if (!handle_) return;
     const DeviceScope scope(device_);
-    cudaFree(data_);
+    kEnd(handle_);
   }
-
-  std::size_t size() const noexcept { return size_; }
-  template <class T>
-  T* as() const noexcept {
-    return static_cast<T*>(data_);
-  }
+  Handle get() const noexcept { return handle_; }
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
 
  private:
-  void swap(DeviceBuffer& other) noexcept {
+  void swap(Owned& other) noexcept {
     std::swap(device_, other.device_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
+    std::swap(handle_, other.handle_);
   }
   int device_ = 0;
-  void* data_ = nullptr;
+  Handle handle_ = nullptr;
+};
+
+using Stream = Owned<cudaStream_t, cudaStreamDestroy>;
+using Graph = Owned<cudaGraph_t, cudaGraphDestroy>;
+using ReadyGraph = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
+using Event = Owned<cudaEvent_t, cudaEventDestroy>;
+
+// Device memory, or host memory that the device reads without a copy. What it holds is undefined.
+template <cudaError_t (*kAllocate)(void**, std::size_t), cudaError_t (*kFree)(void*),
+          ErrorCode kFull>
+class Memory {
+ public:
+  static Result<Memory> allocate(int device, std::size_t bytes, std::string_view what) {
+    Memory memory;
+    if (bytes == 0) return memory;
+    const DeviceScope scope(device);
+    void* data = nullptr;
+    if (const cudaError_t code = kAllocate(&data, bytes); code != cudaSuccess) {
+      cudaGetLastError();
+      const bool full = code == cudaErrorMemoryAllocation;
+      return fail(full ? kFull : error_code(code), "cuda:{}: no {} bytes for {}: {}", device, bytes,
+                  what, cudaGetErrorString(code));
+    }
+    memory.owned_ = {device, data};
+    memory.size_ = bytes;
+    return memory;
+  }
+  std::size_t size() const noexcept { return size_; }
+  std::byte* data() const noexcept { return static_cast<std::byte*>(owned_.get()); }
+
+ private:
+  Owned<void*, kFree> owned_;
   std::size_t size_ = 0;
 };
+
+inline cudaError_t allocate_device(void** memory, std::size_t bytes) {
+  return cudaMalloc(memory, bytes);
+}
+inline cudaError_t allocate_pinned(void** memory, std::size_t bytes) {
+  return cudaMallocHost(memory, bytes);
+}
+using DeviceMemory = Memory<allocate_device, cudaFree, ErrorCode::device_memory>;
+using PinnedMemory = Memory<allocate_pinned, cudaFreeHost, ErrorCode::no_memory>;
+
+inline Result<Stream> new_stream(int device) {
+  const DeviceScope scope(device);
+  cudaStream_t stream = nullptr;
+  TYTO_CUDA_TRY(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return Stream(device, stream);
+}
+inline Result<Event> new_event(int device) {
+  const DeviceScope scope(device);
+  cudaEvent_t event = nullptr;
+  TYTO_CUDA_TRY(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return Event(device, event);
+}
 
 }  // namespace tyto::cuda

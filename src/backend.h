@@ -95,6 +95,7 @@ class Program {
 
 struct Footprint {
   std::uint64_t weights = 0, workspace = 0;
+  bool own_memory = false;          // weights, workspace and pages are no memory of the host's
   std::uint64_t loading = 0;        // what pack() holds for a while besides the weights
   std::vector<std::uint64_t> page;  // bytes of one page, per Plan::caches
 };

@@ -1,9 +1,11 @@
 #include "tyto/model.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "cpu/cpu_backend.h"
 #include "cpu/ref_backend.h"
+#include "src/accelerator.h"
 #include "src/arch/arch.h"
 #include "src/base/checked.h"
 #include "src/base/error.h"
@@ -49,16 +51,33 @@ Result<> check(const ModelOptions& options) {
   return {};
 }
 
+// "cuda" is "cuda:0".
+Result<std::unique_ptr<Backend>> open_accelerator(const ModelOptions& options) {
+  const std::string_view device = options.device, kind = device.substr(0, device.find(':'));
+  if (options.accelerator && options.accelerator->kind() == kind) {
+    int index = 0;
+    const char* const end = device.data() + device.size();
+    const char* const number = device.data() + kind.size() + 1;
+    if (device == kind) return options.accelerator->open(0);
+    const auto parsed = std::from_chars(number, end, index);
+    if (parsed.ec == std::errc() && parsed.ptr == end && index >= 0)
+      return options.accelerator->open(index);
+  } else if (kind == "cuda") {
+    return fail(ErrorCode::unsupported,
+                "device \"{}\": no such devices were handed in (ModelOptions::accelerator)",
+                device);
+  }
+  return fail(ErrorCode::bad_argument,
+              "ModelOptions::device is \"{}\", expected auto, cpu, reference, cuda or cuda:N",
+              device);
+}
+
 Result<std::unique_ptr<Backend>> new_backend(const ModelOptions& options,
                                              std::shared_ptr<Runtime> runtime, bool to_run) {
   if (options.device == "auto" || options.device == "cpu")
     return cpu::new_cpu_backend(std::move(runtime), options.isa, to_run);
   if (options.device == "reference") return cpu::new_reference_backend(std::move(runtime));
-  if (options.device == "cuda" || options.device.starts_with("cuda:"))
-    return fail(ErrorCode::unsupported, "device \"{}\": this version runs models on the CPU only",
-                options.device);
-  return fail(ErrorCode::bad_argument,
-              "ModelOptions::device is \"{}\", expected auto, cpu or reference", options.device);
+  return open_accelerator(options);
 }
 
 // The backend whose table packed the file, if it is one of those asked for.
@@ -67,7 +86,7 @@ Result<std::unique_ptr<Backend>> backend_of(const file::PackedFile& file,
                                             const std::shared_ptr<Runtime>& runtime) {
   TYTO_TRY(auto asked, new_backend(options, runtime, true));
   if (asked->packed_table() == file.table()) return asked;
-  if (options.isa == Isa::best && options.device != "reference")
+  if (options.isa == Isa::best && (options.device == "auto" || options.device == "cpu"))
     if (auto other = cpu::new_cpu_backend_for(runtime, file.table())) return other;
   return fail(ErrorCode::mismatch, "{}: packed for {}, but this is {}", file.name(),
               file::quoted(file.table()), asked->name());
@@ -111,9 +130,10 @@ Result<> plan_memory(Prepared& p, CacheType cache_type) {
   device.cache = *cache.get();
   p.memory.host_tables =
       plan_bytes(p.plan) + (p.tokenizer.impl() ? p.tokenizer.impl()->memory_bytes() : 0);
-  p.memory.host_peak_during_load = device.weights + device.cache + device.workspace +
-                                   p.memory.host_tables + p.file->header_bytes() +
-                                   (p.packed ? 0 : footprint.loading);
+  const std::uint64_t of_host =
+      footprint.own_memory ? 0 : device.weights + device.cache + device.workspace;
+  p.memory.host_peak_during_load =
+      of_host + p.memory.host_tables + p.file->header_bytes() + (p.packed ? 0 : footprint.loading);
   p.memory.devices.push_back(std::move(device));
   return {};
 }

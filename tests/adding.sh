@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-git ls-files -z -- CMakeLists.txt include src cpu cuda | tar --null -T - -cf - | tar -C "$scratch" -xf -
+git ls-files -z -- CMakeLists.txt include src cpu cuda tests/fake_cuda | tar --null -T - -cf - | tar -C "$scratch" -xf -
 
 # A block of the page is a new file ("```cpp PATH"), or lines that go behind the first line that begins with some text
 # ("```cpp PATH after "TEXT"").
@@ -38,6 +38,10 @@ cmake -S "$scratch" -B "$scratch/build/adding" -G Ninja -DCMAKE_BUILD_TYPE=Relea
   -DCMAKE_COMPILE_WARNING_AS_ERROR=ON -DTYTO_TESTS=OFF \
   -DTYTO_EXAMPLES=OFF -DTYTO_INSTALL=OFF -DTYTO_CUDA=OFF $(cache_options) >/dev/null
 cmake --build "$scratch/build/adding"
+
+# Its CUDA kernels, by the host's compiler.
+g++ -std=c++20 -fsyntax-only -x c++ -I"$scratch/tests/fake_cuda" -I"$scratch" -I"$scratch/include" \
+  "$scratch/build/adding/generated/cuda_q8_owl.cu"
 
 cat >"$scratch/check.cpp" <<'EOF'
 #include <algorithm>

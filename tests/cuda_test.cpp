@@ -1,96 +1,28 @@
+// The CUDA backend against the reference backend; on a device where there is one, and over the
+// stand-in of tests/fake_cuda.
 #include "tyto/cuda.h"
 
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 
-#include "cpu/ref_backend.h"
 #include "cuda/cuda_backend.h"
-#include "src/quant/f32/format.h"
-#include "src/quant/q8_0/format.h"
-#include "tests/catch.h"
+#include "tests/block_comparison.h"
 
 using namespace tyto;
+using namespace tyto::test;
 
 namespace {
 
-constexpr int kWidth = 64, kVocab = 37, kRows = 3;
-
-// Two tensors in memory: "norm", F32, and "logits", Q8_0.
-class TwoTensors : public file::TensorSource {
- public:
-  TwoTensors() {
-    std::vector<float> norm(kWidth);
-    for (int i = 0; i < kWidth; ++i) norm[i] = 0.5f + 0.01f * static_cast<float>(i);
-    bytes_[0].resize(norm.size() * sizeof(float));
-    std::memcpy(bytes_[0].data(), norm.data(), bytes_[0].size());
-    bytes_[1].resize(kVocab * kWidth / 32 * sizeof(quant::q8_0::Block));
-    for (std::size_t b = 0; b < bytes_[1].size() / sizeof(quant::q8_0::Block); ++b) {
-      quant::q8_0::Block block{{0x2000}, {}};  // 2^-7
-      for (int i = 0; i < 32; ++i)
-        block.codes[i] = static_cast<std::int8_t>((b * 89 + i * 37) % 255 - 127);
-      std::memcpy(bytes_[1].data() + b * sizeof block, &block, sizeof block);
-    }
-    infos_ = {{"norm", {kWidth}, &quant::f32::format, "F32", bytes_[0].size()},
-              {"logits", {kVocab, kWidth}, &quant::q8_0::format, "Q8_0", bytes_[1].size()}};
-  }
-  std::span<const file::TensorInfo> tensors() const noexcept override { return infos_; }
-  const file::TensorInfo* find(std::string_view name) const noexcept override {
-    for (const auto& info : infos_)
-      if (info.name == name) return &info;
-    return nullptr;
-  }
-  Result<> read(const file::TensorInfo& tensor, std::uint64_t offset,
-                std::span<std::byte> into) const override {
-    std::memcpy(into.data(), bytes_[&tensor - infos_.data()].data() + offset, into.size());
-    return {};
-  }
-
- private:
-  std::vector<std::byte> bytes_[2];
-  std::vector<file::TensorInfo> infos_;
-};
-
-Plan head_plan() {
-  Plan plan;
-  plan.width = kWidth;
-  plan.vocab = kVocab;
-  plan.tensors = {{"norm", {kWidth}, &quant::f32::format, {}},
-                  {"logits", {kVocab, kWidth}, &quant::q8_0::format, {}}};
-  Head head;
-  head.norm.weight = {0};
-  head.logits.weight = {1};
-  head.logits.rows = kVocab;
-  plan.blocks = {head};
-  return plan;
+bool no_device(const char* name) {
+  if (!cuda_devices().value().empty()) return false;
+  std::printf("skipped: %s (no CUDA device)\n", name);
+  return true;
 }
 
-// The logits of kRows hidden rows.
-std::vector<float> logits_by(Backend& backend) {
-  const Plan plan = head_plan();
-  const Slice all{0, 1};
-  const Capacity capacity{kRows, 1, kRows};
-  const TwoTensors source;
-  const auto footprint = backend.footprint(plan, all, CacheType::f32, capacity).value();
-  const auto weights = backend.pack(plan, all, source, {}).value();
-  const auto cache = backend.new_cache(plan, all, CacheType::f32, {}).value();
-  const auto program = backend.compile(plan, all, *weights, *cache, capacity).value();
-  CHECK(weights->bytes() == footprint.weights);
-  CHECK(program->bytes() == footprint.workspace);
+std::unique_ptr<Backend> cuda_backend() { return cuda::new_cuda_backend(0).value(); }
 
-  std::vector<float> hidden(kRows * kWidth), logits(kRows * kVocab);
-  for (std::size_t i = 0; i < hidden.size(); ++i) hidden[i] = std::sin(static_cast<float>(i));
-  std::vector<Row> rows;
-  std::vector<Output> outputs;
-  for (int r = 0; r < kRows; ++r) {
-    rows.push_back({-1, 0, r, 0, r + 1, r});
-    outputs.push_back({r, Want::logits, std::span(logits).subspan(r * kVocab, kVocab)});
-  }
-  const Sequence sequence{};
-  (void)program->start({rows, std::span(&sequence, 1), hidden}, outputs).value();
-  CHECK(program->work(Clock::time_point::max()).value());
-  (void)program->finish().value();
-  return logits;
+// In few rows: a thread of a kernel takes long where there is no device.
+float compare(const PlanShape& shape, CacheType type, Measure measure = difference) {
+  return test::compare(cuda_backend, shape, type, measure, kShortSteps, kShortCapacity);
 }
 
 }  // namespace
@@ -104,13 +36,171 @@ TEST_CASE("A CUDA device that is not there is refused by name", "[cuda]") {
   CHECK(std::string(backend.error().message()).find("cuda:") == 0);
 }
 
-TEST_CASE("The CUDA head agrees with the reference backend", "[cuda][gpu]") {
-  if (cuda_devices().value().empty()) {
-    std::puts("skipped: The CUDA head agrees with the reference backend (no CUDA device)");
-    return;
+TEST_CASE("CUDA blocks agree with the reference backend, field by field", "[cuda][gpu]") {
+  if (no_device("CUDA blocks")) return;
+  for (const Field& field : kFields) {
+    CAPTURE(field.name);
+    PlanShape shape;
+    field.set(shape);
+    CHECK(compare(shape, CacheType::f32) < 2e-5f);
   }
-  const auto cuda = cuda::new_cuda_backend(0).value();
-  const auto reference = cpu::new_reference_backend(Runtime::create().value()).value();
-  const auto got = logits_by(*cuda), expected = logits_by(*reference);
-  for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == Approx(expected[i]).margin(1e-4));
+}
+
+TEST_CASE("Prompts of many rows agree with the reference backend on CUDA", "[cuda][gpu]") {
+  if (no_device("long prompts on CUDA")) return;
+  CHECK(test::compare(cuda_backend, PlanShape(), CacheType::f32) < 2e-5f);
+}
+
+TEST_CASE("Odd widths agree with the reference backend on CUDA", "[cuda][gpu]") {
+  if (no_device("odd widths on CUDA")) return;
+  for (int odd = 0; odd < kOddShapes; ++odd) {
+    CAPTURE(odd);
+    CHECK(compare(odd_shape(odd), CacheType::f32) < 2e-5f);
+  }
+}
+
+TEST_CASE("Cache types agree with the reference backend on CUDA", "[cuda][gpu]") {
+  if (no_device("cache types on CUDA")) return;
+  for (const int head_dim : {16, 40}) {
+    PlanShape shape;
+    shape.heads = 8;
+    shape.head_dim = shape.rope.dims = head_dim;
+    // A value on the border between two numbers of the cache type may fall to either side.
+    CHECK(compare(shape, CacheType::f16) < 2e-3f);
+    CHECK(compare(shape, CacheType::bf16) < 2e-2f);
+    CHECK(compare(shape, CacheType::q8_0, square_difference) < 1e-4f);
+  }
+}
+
+TEST_CASE("Weight formats agree with the reference backend on CUDA", "[cuda][gpu]") {
+  if (no_device("weight formats on CUDA")) return;
+  for (const quant::Format* format : quant::formats()) {
+    const std::string name(format->name);
+    CAPTURE(name);
+    const PlanShape shape = shape_of_format(name.c_str());
+    if (name == "f32" || name == "f16" || name == "bf16")
+      CHECK(compare(shape, CacheType::f32) < 2e-5f);
+    else  // activations are rounded to 8 bits
+      CHECK(compare(shape, CacheType::f32, square_difference) < 3e-3f);
+  }
+}
+
+TEST_CASE("A row's bits on CUDA do not depend on its company", "[cuda][gpu]") {
+  if (no_device("same bits on CUDA")) return;
+  PlanShape shape;
+  shape.width = shape.ff = 64;
+  shape.head_dim = shape.rope.dims = 16;
+  shape.format = "q8_0";
+  const auto model = PlanMaker::make(shape);
+  constexpr int kTokens = 20;
+  constexpr Capacity kCapacity{.rows = 32, .sequences = 2, .outputs = 32};
+  const auto tokens = random_tokens(kTokens, shape.vocab);
+  Rig together(cuda_backend(), *model, CacheType::bf16, kCapacity);
+  Rig alone(cuda_backend(), *model, CacheType::bf16, kCapacity);
+  const auto all = together.run(tokens, {{1, 0, 9}, {0, 0, kTokens}});
+  std::vector<float> single;
+  for (int i = 0; i < kTokens; ++i) {
+    const auto row = alone.run(tokens, {{0, i, 1}});
+    single.insert(single.end(), row.begin(), row.end());
+  }
+  CHECK(std::vector<float>(all.end() - static_cast<std::ptrdiff_t>(single.size()), all.end()) ==
+        single);
+}
+
+TEST_CASE("CUDA allocates what it tells", "[cuda][gpu]") {
+  if (no_device("CUDA memory")) return;
+  PlanShape shape;
+  const auto model = PlanMaker::make(shape);
+  Rig rig(cuda_backend(), *model, CacheType::f16, kShortCapacity);
+  CHECK(rig.weights().bytes() == rig.footprint().weights);
+  CHECK(rig.program().bytes() == rig.footprint().workspace);
+  const auto pages = static_cast<std::uint64_t>(4 * shape.context / kPageTokens);
+  CHECK(rig.cache().bytes() == rig.footprint().page[0] * pages);
+}
+
+TEST_CASE("A slice on CUDA goes on where an earlier one ended", "[cuda][gpu]") {
+  if (no_device("slices on CUDA")) return;
+  PlanShape shape;
+  const auto model = PlanMaker::make(shape);
+  const auto tokens = random_tokens(9, shape.vocab);
+  const int last = static_cast<int>(model->plan.blocks.size());
+  Rig whole(cuda_backend(), *model, CacheType::f32, kShortCapacity);
+  Rig first(cuda_backend(), *model, CacheType::f32, kShortCapacity, {0, 3});
+  const auto expected = whole.run(tokens, {{0, 0, 9}});
+  const auto hidden = first.run(tokens, {{0, 0, 9}}, Want::hidden);
+  Rig second(cuda_backend(), *model, CacheType::f32, kShortCapacity, {3, last});
+  second.hidden = hidden;
+  CHECK(second.run(std::vector<int>(9, -1), {{0, 0, 9}}) == expected);
+}
+
+TEST_CASE("A deadline cuts a CUDA step at borders of blocks, and changes nothing", "[cuda][gpu]") {
+  if (no_device("deadlines on CUDA")) return;
+  PlanShape shape;
+  const auto model = PlanMaker::make(shape);
+  const auto tokens = random_tokens(7, shape.vocab);
+  Rig at_once(cuda_backend(), *model, CacheType::f16, kShortCapacity);
+  Rig in_parts(cuda_backend(), *model, CacheType::f16, kShortCapacity);
+  const auto expected = at_once.run(tokens, {{0, 0, 7}});
+  CHECK(in_parts.run(tokens, {{0, 0, 7}}, Want::logits, Clock::time_point::min()) == expected);
+  CHECK(in_parts.interruptions == static_cast<int>(model->plan.blocks.size()) - 1);
+}
+
+TEST_CASE("CUDA pages are copied and cleared", "[cuda][gpu]") {
+  if (no_device("pages on CUDA")) return;
+  PlanShape shape;
+  shape.layers = 1;
+  const auto model = PlanMaker::make(shape);
+  const auto tokens = random_tokens(18, shape.vocab);
+  const CacheType type = GENERATE(CacheType::f32, CacheType::q8_0);
+  Rig rig(cuda_backend(), *model, type, kShortCapacity);
+  Rig reference(cpu::new_reference_backend(runtime_of(1)).value(), *model, type, kShortCapacity);
+  for (Rig* each : {&rig, &reference}) {
+    (void)each->run(tokens, {{0, 0, 9}});
+    (void)each->run(tokens, {{0, 9, 8}});
+  }
+  // Sequence 1 takes over both pages: its next row sees the same keys.
+  for (Rig* each : {&rig, &reference})
+    for (const std::size_t page : {0u, 1u})
+      each->cache().copy_page(0, each->table(0)[page], each->table(1)[page]).value();
+  const auto expected = rig.run(tokens, {{0, 17, 1}});
+  CHECK(rig.run(tokens, {{1, 17, 1}}) == expected);
+  // Cleared keys are zeros.
+  for (Rig* each : {&rig, &reference}) each->cache().clear_page(0, each->table(1)[0], 3).value();
+  CHECK(square_difference(reference.run(tokens, {{1, 17, 1}}), rig.run(tokens, {{1, 17, 1}})) <
+        1e-4f);
+}
+
+TEST_CASE("A CUDA step that is dropped, or refused, leaves the next one as it would be",
+          "[cuda][gpu]") {
+  if (no_device("dropped steps on CUDA")) return;
+  PlanShape shape;
+  const auto model = PlanMaker::make(shape);
+  const auto tokens = random_tokens(5, shape.vocab);
+  Rig undisturbed(cuda_backend(), *model, CacheType::f16, kShortCapacity);
+  Rig rig(cuda_backend(), *model, CacheType::f16, kShortCapacity);
+  const std::span<const PageId> table = rig.table(0);
+  const Sequence sequence{{&table, 1}};
+  const Row other{tokens[1], 0, 0, 0, 1, 0}, beyond{shape.vocab, 0, 0, 0, 1, 0};
+  std::vector<float> logits(static_cast<std::size_t>(shape.vocab));
+  const Output output{0, Want::logits, logits};
+  REQUIRE(rig.program().start({{&other, 1}, {&sequence, 1}, {}}, {&output, 1}));
+  REQUIRE(rig.program().work(Clock::time_point::max()));
+  const auto refused = rig.program().start({{&beyond, 1}, {&sequence, 1}, {}}, {&output, 1});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == ErrorCode::bad_argument);
+  CHECK(rig.run(tokens, {{0, 0, 5}}) == undisturbed.run(tokens, {{0, 0, 5}}));
+}
+
+TEST_CASE("What CUDA does not serve is refused by name", "[cuda][gpu]") {
+  if (no_device("what CUDA lacks")) return;
+  PlanShape shape;
+  const auto backend = cuda_backend();
+  const Slice all{0, 2};
+  auto refused = backend->footprint(PlanMaker::make(shape)->plan, all, CacheType::q4_0, {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == ErrorCode::unsupported);
+  shape.head_dim = shape.rope.dims = 320;
+  refused = backend->footprint(PlanMaker::make(shape)->plan, all, CacheType::f16, {});
+  REQUIRE_FALSE(refused);
+  CHECK(std::string(refused.error().message()).find("320") != std::string::npos);
 }

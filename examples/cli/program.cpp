@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "examples/cli/accelerator.h"
 #include "src/file/tensor_source.h"
 
 namespace cli {
@@ -77,7 +78,7 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
   add_threads_option(command, arguments);
   command
       .add_option("--device", arguments.device,
-                  "auto, cpu, or reference (plain loops, for checking)")
+                  "auto, cpu, reference (plain loops, for checking), cuda or cuda:N")
       ->capture_default_str();
   add_isa_option(command, arguments);
   command
@@ -113,6 +114,7 @@ tyto::ModelOptions model_options(const ModelArguments& arguments, Program& progr
 
   tyto::ModelOptions options;
   options.device = arguments.device;
+  options.accelerator = accelerator();
   options.isa = isa_of(arguments.isa);
   options.cache_type = cache_type_of(arguments.cache_type);
   options.cache_tokens = tokens;

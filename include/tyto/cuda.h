@@ -1,10 +1,12 @@
-// The CUDA component, tyto::cuda in CMake. Today it lists devices; no model runs on one yet.
+// The CUDA component, tyto::cuda in CMake.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "tyto/export.h"
+#include "tyto/model.h"
 #include "tyto/result.h"
 
 namespace tyto {
@@ -21,6 +23,10 @@ struct CudaDevice {
 // In the driver's order. Empty where there is no device or no driver. May be called from several
 // threads at once; leaves the calling thread's current device as it was.
 TYTO_EXPORT Result<std::vector<CudaDevice>> cuda_devices();
+
+// For ModelOptions::accelerator, whether there is a device or not: loading tells. Null where there
+// is no memory.
+TYTO_EXPORT std::shared_ptr<const Accelerator> cuda_accelerator() noexcept;
 
 }  // namespace v1
 }  // namespace tyto

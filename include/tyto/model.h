@@ -32,9 +32,13 @@ struct Limits {
   int sequences = 32;  // sessions in one step()
 };
 
+class Accelerator;  // cuda_accelerator() of tyto/cuda.h gives one
+
 struct ModelOptions {
   // "auto", "cpu", or "reference": plain float32 loops, for checking. describe() tells what it is.
+  // "cuda", or "cuda:1" for the second one, with an accelerator that has it; "auto" is the CPU.
   std::string device = "auto";
+  std::shared_ptr<const Accelerator> accelerator = {};
   Isa isa = Isa::best;  // an ISA this machine lacks is `unsupported`
   CacheType cache_type = CacheType::bf16;
   // Of all sessions and forks of this model together; rounded up to whole pages of 16.
@@ -59,7 +63,8 @@ struct ModelOptions {
 struct MemoryPlan {
   struct Device {
     std::string name;
-    // Bytes, equal to what load() then allocates.
+    // Bytes, equal to what load() then allocates. (A CUDA device's context and graphs are its
+    // driver's, in no plan.)
     std::uint64_t weights = 0, cache = 0, workspace = 0;
     // Weights of a packed file that are used where they lie in its memory: not allocated, in no
     // budget, and of an OS file shared with other processes and dropped by the system where memory
@@ -68,7 +73,8 @@ struct MemoryPlan {
   };
   std::vector<Device> devices;
   std::uint64_t host_tables = 0;  // tokenizer and plan, an estimate
-  // All of the above but `mapped`, and the buffers that loading needs for a while.
+  // Of the host: all of the above but `mapped` and what lies in a device's own memory, and the
+  // buffers that loading needs for a while.
   std::uint64_t host_peak_during_load = 0;
 };
 

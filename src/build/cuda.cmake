@@ -1,5 +1,8 @@
-# The CUDA component, a library of its own: tyto::tyto neither needs nor knows it. Sets ${tyto_components}.
+# The CUDA component, a library of its own: tyto::tyto neither needs nor knows it. Sets ${tyto_components}, and
+# ${tyto_cuda_sources}, which the tests compile for the host too (tests/fake_cuda).
 set(tyto_components "")
+file(GLOB tyto_cuda_sources CONFIGURE_DEPENDS cuda/*.cpp cuda/*.cu cuda/blocks/*.cu)
+list(APPEND tyto_cuda_sources ${TYTO_CUDA_GENERATED})
 set(tyto_cuda ${TYTO_CUDA})
 if(tyto_cuda STREQUAL AUTO)
   set(tyto_cuda ${PROJECT_IS_TOP_LEVEL})
@@ -25,7 +28,6 @@ endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 
-file(GLOB tyto_cuda_sources CONFIGURE_DEPENDS cuda/*.cpp cuda/*.cu)
 tyto_add_library(tyto_cuda EXPORT cuda HEADERS ${PROJECT_SOURCE_DIR}/include/tyto/cuda.h SOURCES ${tyto_cuda_sources}
                  DEPENDS CUDA::cudart_static)
 foreach(kind ${tyto_kinds})

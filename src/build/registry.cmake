@@ -4,10 +4,14 @@
 set(TYTO_GENERATED "")
 set(generated_dir ${PROJECT_BINARY_DIR}/generated)
 
-# Writes a file only when its content changes, so that nothing is rebuilt in vain.
+# Writes a file only when its content changes, so that nothing is rebuilt in vain, and appends it to a list.
 function(tyto_write name content)
+  set(list TYTO_GENERATED)
+  if(ARGC GREATER 2)
+    set(list ${ARGV2})
+  endif()
   file(CONFIGURE OUTPUT ${generated_dir}/${name} CONTENT "${content}" @ONLY)
-  set(TYTO_GENERATED ${TYTO_GENERATED} ${generated_dir}/${name} PARENT_SCOPE)
+  set(${list} ${${list}} ${generated_dir}/${name} PARENT_SCOPE)
 endfunction()
 
 # src/arch/<family>.cpp -> arch::families(). arch.cpp and plan_builder.cpp are the frame, not families.
@@ -95,6 +99,34 @@ const LinearKernel* const* linear_kernels(int variant) noexcept { return kKernel
 }  // namespace tyto::cpu::${isa}
 ")
 endforeach()
+
+# src/quant/<format>/cuda.cuh -> cuda::matrix_formats(), one file of kernels per format.
+set(TYTO_CUDA_GENERATED "")
+file(GLOB cuda_formats CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src/quant ${PROJECT_SOURCE_DIR}/src/quant/*/cuda.cuh)
+list(TRANSFORM cuda_formats REPLACE "/cuda\\.cuh$" "")
+set(externs "")
+set(pointers "")
+foreach(format ${cuda_formats})
+  string(APPEND externs "extern const MatrixFormat matrix_${format};\n")
+  list(APPEND pointers "&matrix_${format}")
+  tyto_write(cuda_${format}.cu "#include \"cuda/kernels/matrix.cuh\"
+#include \"src/quant/${format}/format.h\"
+namespace tyto::cuda {
+namespace {
+#include \"src/quant/${format}/cuda.cuh\"
+}
+extern const MatrixFormat matrix_${format};
+const MatrixFormat matrix_${format} = matrix_format<Matrix>(quant::${format}::format);
+}  // namespace tyto::cuda
+" TYTO_CUDA_GENERATED)
+endforeach()
+list(JOIN pointers ", " pointers)
+tyto_write(cuda_formats.cpp "#include \"cuda/matrix.h\"
+namespace tyto::cuda {
+${externs}static constexpr const MatrixFormat* kFormats[] = {${pointers}};
+std::span<const MatrixFormat* const> matrix_formats() noexcept { return kFormats; }
+}  // namespace tyto::cuda
+" TYTO_CUDA_GENERATED)
 
 # src/sample/<stage>.cpp -> sample::stages(). Those left out are the frame, not stages.
 file(GLOB stages CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src/sample ${PROJECT_SOURCE_DIR}/src/sample/*.cpp)

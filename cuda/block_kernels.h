@@ -1,0 +1,22 @@
+// Which kernels a block is, with everything they need but the number of rows.
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "cuda/buckets.h"
+#include "cuda/cuda_cache.h"
+#include "cuda/lowered.h"
+
+namespace tyto::cuda {
+
+// Queues one kernel for a step of at most so many rows and outputs.
+using Kernel = std::function<cudaError_t(const Bucket&, cudaStream_t)>;
+
+// The kernels of every block of the slice, in order. Addresses are those of `weights` and
+// `workspace`, which are device memory of the sizes that `lowered` and `places` tell.
+std::vector<std::vector<Kernel>> block_kernels(const Plan& plan, Slice slice,
+                                               const Lowered& lowered, const std::byte* weights,
+                                               const CudaCache& cache, const Workspace& places,
+                                               std::byte* workspace);
+
+}  // namespace tyto::cuda

@@ -1,0 +1,79 @@
+// What blocks consist of besides products with matrices. A function that takes a stream queues one
+// kernel for at most `rows` rows; how many there are lies in device memory. Pointers are the
+// device's.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include "cuda/matrix.h"
+#include "cuda/step.h"
+#include "src/plan.h"
+#include "tyto/model.h"
+
+namespace tyto::cuda {
+
+inline constexpr int kMaxHead = 256;  // values of a head, at most
+
+struct NormView {  // weight null: none
+  const float *weight = nullptr, *bias = nullptr;
+  float eps = 0;
+  bool center = false;
+};
+
+// The rows of a stream, normalized, as records.
+struct Normalize {
+  NormView norm;
+  const float* x;  // [row][width]
+  int width;
+  const std::int32_t* count;
+  const std::int32_t* rows = nullptr;  // which; null: the first *count
+  Records to;
+};
+cudaError_t normalize(const Normalize&, int rows, cudaStream_t);
+
+// stream[row] = a row of StepView::hidden, for a slice that does not begin with Embed.
+cudaError_t take_hidden(const StepView&, float* stream, int width, int rows, cudaStream_t);
+
+// Cosine and sine of every rotation of every row, once for all layers that turn alike.
+struct Turns {
+  const double* frequencies;  // [pairs]: angle per position
+  float2* out;                // [row][pairs]
+  int pairs;
+};
+cudaError_t turn(const Turns&, const StepView&, int rows, cudaStream_t);
+
+// Pages in device memory: [page][layer][kv head][slot][key, value]. A key of n values: n floats, or
+// 16-bit floats, or with 8 bits codes for n rounded up to 32 and a float scale per 32.
+struct CacheView {
+  std::byte* data;
+  std::size_t page_bytes, slot_bytes, key_bytes;
+  CacheType type;
+  int index;  // in Plan::caches
+  int layer, kv_heads;
+};
+std::size_t cached_bytes(CacheType type, int values) noexcept;  // of a key or a value
+
+struct Heads {
+  float *q, *k, *v;  // [row][head][head_dim]
+  int heads, kv_heads, head_dim;
+  NormView q_norm, k_norm;
+  const float2* turns;  // null: none
+  int pairs;
+  bool interleaved;
+  CacheView cache;
+};
+// Norms and rotations of heads; keys and values go to the cache.
+cudaError_t store_heads(const Heads&, const StepView&, int rows, cudaStream_t);
+// out[row][head][head_dim] = softmax(scale * q keys) values
+cudaError_t attend(const Heads&, float scale, const StepView&, float* out, int rows, cudaStream_t);
+
+// act(gate) * up, or act(up) where gate is null, as records. Both [row][width].
+struct Activate {
+  const float *gate, *up;
+  int width;
+  Activation act;
+  const std::int32_t* count;
+  Records to;
+};
+cudaError_t activate(const Activate&, int rows, cudaStream_t);
+
+}  // namespace tyto::cuda

@@ -1,0 +1,252 @@
+// Computes  what a weight format means: the product of one unit of a matrix row with one unit of a
+//           record, single values, and the way from the file's rows to the planes of matrix.h
+#pragma once
+#include <cstring>
+
+#include "cuda/kernels/codes.cuh"
+#include "cuda/kernels/records.cuh"
+#include "cuda/sizes.h"
+#include "src/quant/blocks.h"
+
+namespace tyto::cuda {
+
+inline MatrixLayout layout_of(std::size_t rows, const std::size_t (&row_bytes)[kPlanes]) {
+  MatrixLayout layout;
+  for (int p = 0; p < kPlanes; ++p) {
+    layout.planes[p] = {layout.bytes, row_bytes[p]};
+    layout.bytes += aligned(rows * row_bytes[p]);
+  }
+  return layout;
+}
+
+// The codes of a format; signed where they have 8 bits, so that nothing is left to subtract.
+template <class Block>
+struct BlockCodes : Codes<Block::kBits> {
+  static_assert(Block::kBits < 8 || Block::kOffset == 128);
+  static constexpr int kOffset = Block::kBits == 8 ? 0 : Block::kOffset;
+  using Codes<Block::kBits>::kLowBytes, Codes<Block::kBits>::kHighBytes;
+
+  // Which unit of a plane.
+  __device__ static std::size_t index(const MatrixView& w, int row, int unit) {
+    return static_cast<std::size_t>(w.first_row + row) * (w.width / kUnit) + unit;
+  }
+  __device__ static void load_words(const MatrixView& w, std::size_t unit, int (&words)[8]) {
+    Codes<Block::kBits>::load_words(w.planes[kLow] + unit * kLowBytes,
+                                    w.planes[kHigh] + unit * kHighBytes, words);
+  }
+  __device__ static int one(const MatrixView& w, std::size_t unit, int i) {
+    return Codes<Block::kBits>::one(w.planes[kLow] + unit * kLowBytes,
+                                    w.planes[kHigh] + unit * kHighBytes, i) -
+           kOffset;
+  }
+};
+
+// d * (code - kOffset), or d * code + m
+template <class Block>
+struct SimpleMatrix {
+  static constexpr bool kQuantized = true, kMinimum = quant::kHasMinimum<Block>;
+  static constexpr int kValues = kUnit;
+  static constexpr std::size_t kScaleBytes = kMinimum ? 4 : 2;
+  using BlockCodes_ = BlockCodes<Block>;
+
+  static MatrixLayout layout(std::size_t rows, std::size_t width) {
+    const std::size_t units = width / kUnit;
+    return layout_of(rows, {units * BlockCodes_::kLowBytes, units * BlockCodes_::kHighBytes,
+                            units * kScaleBytes, 0});
+  }
+  static void pack_row(const std::byte* row, std::size_t width,
+                       std::byte* const (&planes)[kPlanes]) {
+    for (std::size_t u = 0; u < width / kUnit; ++u) {
+      const Block& block = quant::block_at<Block>(row, u);
+      std::uint8_t codes[kUnit];
+      block.unpack(codes);
+      BlockCodes_::pack(codes, planes[kLow] + u * BlockCodes_::kLowBytes,
+                        planes[kHigh] + u * BlockCodes_::kHighBytes);
+      std::byte* const scales = planes[kScales] + u * kScaleBytes;
+      std::memcpy(scales, &block.d, 2);
+      if constexpr (kMinimum) std::memcpy(scales + 2, &block.m, 2);
+    }
+  }
+
+  struct Unit {
+    int words[8];
+    float d, m = 0;
+
+    __device__ Unit(const MatrixView& w, int row, int unit) {
+      const std::size_t at = BlockCodes_::index(w, row, unit);
+      BlockCodes_::load_words(w, at, words);
+      d = half_at(w.planes[kScales] + at * kScaleBytes, 0);
+      if constexpr (kMinimum) m = half_at(w.planes[kScales] + at * kScaleBytes, 1);
+    }
+    __device__ float multiply(const Records& x, int record, int unit, float acc) const {
+      const UnitRecord a(x, record, unit);
+      int sum = 0;
+      for (int i = 0; i < 8; ++i) sum = __dp4a(words[i], a.words[i], sum);
+      const int codes = a.sums[0] + a.sums[1];
+      acc = fmaf(static_cast<float>(sum - BlockCodes_::kOffset * codes), d * a.scale, acc);
+      if constexpr (kMinimum) acc = fmaf(static_cast<float>(codes), m * a.scale, acc);
+      return acc;
+    }
+  };
+
+  __device__ static float value(const MatrixView& w, int row, int i) {
+    const std::size_t at = BlockCodes_::index(w, row, i / kUnit);
+    const std::byte* scales = w.planes[kScales] + at * kScaleBytes;
+    const float product =
+        __fmul_rn(half_at(scales, 0), static_cast<float>(BlockCodes_::one(w, at, i % kUnit)));
+    if constexpr (kMinimum) return __fadd_rn(product, half_at(scales, 1));
+    return product;
+  }
+};
+
+// d * scale * code - dmin * min per 32, or d * scale * (code - kOffset) per 16
+template <class Block>
+struct SuperMatrix {
+  static constexpr bool kQuantized = true, kMinimum = quant::kHasMinimum<Block>;
+  static constexpr int kValues = kUnit;
+  static constexpr std::size_t kUnits = 8, kScaleBytes = 16, kFactorBytes = kMinimum ? 0 : 2;
+  using BlockCodes_ = BlockCodes<Block>;
+
+  static MatrixLayout layout(std::size_t rows, std::size_t width) {
+    const std::size_t units = width / kUnit;
+    return layout_of(rows, {units * BlockCodes_::kLowBytes, units * BlockCodes_::kHighBytes,
+                            units / kUnits * kScaleBytes, units / kUnits * kFactorBytes});
+  }
+  static void pack_row(const std::byte* row, std::size_t width,
+                       std::byte* const (&planes)[kPlanes]) {
+    for (std::size_t g = 0; g < width / Block::kValues; ++g) {
+      const Block& block = quant::block_at<Block>(row, g);
+      std::uint8_t codes[Block::kValues];
+      block.unpack(codes);
+      for (std::size_t u = 0; u < kUnits; ++u)
+        BlockCodes_::pack(codes + u * kUnit,
+                          planes[kLow] + (g * kUnits + u) * BlockCodes_::kLowBytes,
+                          planes[kHigh] + (g * kUnits + u) * BlockCodes_::kHighBytes);
+      std::byte* const scales = planes[kScales] + g * kScaleBytes;
+      if constexpr (kMinimum) {
+        std::memcpy(scales, &block.d, 2);
+        std::memcpy(scales + 2, &block.dmin, 2);
+        std::memcpy(scales + 4, block.sub_scales, 12);
+      } else {
+        std::memcpy(scales, block.sub_scales, kScaleBytes);
+        std::memcpy(planes[kFactors] + g * kFactorBytes, &block.d, kFactorBytes);
+      }
+    }
+  }
+
+  // Scales of a unit: one and a minimum, or one for each half.
+  struct Scales {
+    float d, dmin = 0;
+    int scale[2], minimum = 0;
+
+    __device__ Scales(const MatrixView& w, std::size_t unit) {
+      const std::size_t group = unit / kUnits;
+      const int u = static_cast<int>(unit % kUnits);
+      const std::byte* at = w.planes[kScales] + group * kScaleBytes;
+      if constexpr (kMinimum) {
+        d = half_at(at, 0);
+        dmin = half_at(at, 1);
+        // 6 bits each (quant::unpack_sub_scales).
+        const auto* packed = reinterpret_cast<const std::uint8_t*>(at + 4);
+        if (u < 4) {
+          scale[0] = packed[u] & 63;
+          minimum = packed[4 + u] & 63;
+        } else {
+          scale[0] = (packed[4 + u] & 15) | packed[u - 4] >> 6 << 4;
+          minimum = packed[4 + u] >> 4 | packed[u] >> 6 << 4;
+        }
+        scale[1] = scale[0];
+      } else {
+        d = half_at(w.planes[kFactors] + group * kFactorBytes, 0);
+        const auto* packed = reinterpret_cast<const std::int8_t*>(at) + 2 * u;
+        scale[0] = packed[0];
+        scale[1] = packed[1];
+      }
+    }
+  };
+
+  struct Unit {
+    int words[8];
+    Scales scales;
+
+    __device__ Unit(const MatrixView& w, int row, int unit)
+        : scales(w, BlockCodes_::index(w, row, unit)) {
+      BlockCodes_::load_words(w, BlockCodes_::index(w, row, unit), words);
+    }
+    __device__ float multiply(const Records& x, int record, int unit, float acc) const {
+      const UnitRecord a(x, record, unit);
+      int sum[2] = {};
+      for (int i = 0; i < 8; ++i) sum[i / 4] = __dp4a(words[i], a.words[i], sum[i / 4]);
+      int total = 0;
+      for (int h = 0; h < 2; ++h)
+        total += scales.scale[h] * (sum[h] - BlockCodes_::kOffset * a.sums[h]);
+      acc = fmaf(static_cast<float>(total), scales.d * a.scale, acc);
+      if constexpr (kMinimum)
+        acc = fmaf(static_cast<float>(scales.minimum * (a.sums[0] + a.sums[1])),
+                   -scales.dmin * a.scale, acc);
+      return acc;
+    }
+  };
+
+  __device__ static float value(const MatrixView& w, int row, int i) {
+    const std::size_t at = BlockCodes_::index(w, row, i / kUnit);
+    const Scales scales(w, at);
+    const float product =
+        __fmul_rn(__fmul_rn(scales.d, static_cast<float>(scales.scale[i % kUnit / 16])),
+                  static_cast<float>(BlockCodes_::one(w, at, i % kUnit)));
+    if constexpr (kMinimum)
+      return __fadd_rn(product, -__fmul_rn(scales.dmin, static_cast<float>(scales.minimum)));
+    return product;
+  }
+};
+
+__device__ inline float float_of(float value) { return value; }
+__device__ inline float float_of(quant::F16 value) {
+  return __half2float(__ushort_as_half(value.bits));
+}
+__device__ inline float float_of(quant::BF16 value) { return bf16_to_float(value.bits); }
+
+template <class Value>
+struct FloatMatrix {
+  static constexpr bool kQuantized = false;
+  static constexpr int kValues = 8;  // of a unit here
+
+  static std::size_t padded(std::size_t width) { return (width + kValues - 1) / kValues * kValues; }
+  static MatrixLayout layout(std::size_t rows, std::size_t width) {
+    return layout_of(rows, {padded(width) * sizeof(Value), 0, 0, 0});
+  }
+  static void pack_row(const std::byte* row, std::size_t width,
+                       std::byte* const (&planes)[kPlanes]) {
+    std::memcpy(planes[kLow], row, width * sizeof(Value));
+    std::memset(planes[kLow] + width * sizeof(Value), 0, (padded(width) - width) * sizeof(Value));
+  }
+
+  struct alignas(16) Unit {
+    Value values[kValues];
+
+    __device__ Unit(const MatrixView& w, int row, int unit) {
+      const std::byte* from = at(w, row) + unit * kValues * sizeof(Value);
+      for (std::size_t i = 0; i < sizeof(values); i += sizeof(uint4)) {
+        const auto part = load<uint4>(from + i);
+        memcpy(reinterpret_cast<std::byte*>(values) + i, &part, sizeof(part));
+      }
+    }
+    __device__ float multiply(const Records& x, int record, int unit, float acc) const {
+      const float* from = x.floats + static_cast<std::size_t>(record) * x.stride + unit * kValues;
+      for (int i = 0; i < kValues; ++i) acc = fmaf(float_of(values[i]), from[i], acc);
+      return acc;
+    }
+  };
+
+  __device__ static float value(const MatrixView& w, int row, int i) {
+    return float_of(reinterpret_cast<const Value*>(at(w, row))[i]);
+  }
+
+ private:
+  __device__ static const std::byte* at(const MatrixView& w, int row) {
+    const auto stride = static_cast<std::size_t>((w.width + kValues - 1) / kValues * kValues);
+    return w.planes[kLow] + static_cast<std::size_t>(w.first_row + row) * stride * sizeof(Value);
+  }
+};
+
+}  // namespace tyto::cuda

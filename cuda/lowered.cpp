@@ -1,0 +1,206 @@
+#include "cuda/lowered.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "cuda/sizes.h"
+#include "src/base/error.h"
+
+namespace tyto::cuda {
+namespace {
+
+bool same(const Rope& a, const Rope& b) {  // of what turns depend on
+  return a.theta == b.theta && a.scale == b.scale && a.dims == b.dims &&
+         a.factors.index == b.factors.index;
+}
+
+}  // namespace
+
+int outputs_of(const Plan& plan, const Linear& linear) noexcept {
+  if (linear.rows > 0) return linear.rows;
+  return static_cast<int>(plan.tensors[size(linear.weight.index)].shape[0]) - linear.first_row;
+}
+
+namespace {
+
+class Lowering {
+ public:
+  explicit Lowering(const Plan& plan) : plan_(plan) { out_.tensors.resize(plan.tensors.size()); }
+
+  Result<> add(int block) {
+    block_ = block;
+    return std::visit([this](const auto& b) { return add(b); }, plan_.blocks[size(block)]);
+  }
+  Lowered finish() {
+    place();
+    return std::move(out_);
+  }
+
+ private:
+  Result<> add(const Embed& b) {
+    TYTO_TRY(matrix(b.table, false));
+    return matrix(b.positions, false);
+  }
+  Result<> add(const Attention& b) {
+    if (b.head_dim > kMaxHead)
+      return fail(ErrorCode::unsupported,
+                  "cuda: block {}: heads of {} values, at most {} are served", block_, b.head_dim,
+                  kMaxHead);
+    TYTO_TRY(norm(b.norm));
+    TYTO_TRY(norm(b.q_norm));
+    TYTO_TRY(norm(b.k_norm));
+    const int q_width = b.heads * b.head_dim, kv_width = b.kv_heads * b.head_dim;
+    TYTO_TRY(linear(b.q, plan_.width, q_width));
+    TYTO_TRY(linear(b.k, plan_.width, kv_width));
+    TYTO_TRY(linear(b.v, plan_.width, kv_width));
+    TYTO_TRY(linear(b.out, q_width, plan_.width));
+    if (b.rope.theta > 0 && !out_.find(b.rope)) out_.ropes.push_back({b.rope});
+    return vector(b.rope.factors);
+  }
+  Result<> add(const Mlp& b) {
+    TYTO_TRY(norm(b.norm));
+    const int ff = outputs_of(plan_, b.up);
+    if (b.gate.weight) TYTO_TRY(linear(b.gate, plan_.width, ff));
+    TYTO_TRY(linear(b.up, plan_.width, ff));
+    return linear(b.down, ff, plan_.width);
+  }
+  Result<> add(const Head& b) {
+    TYTO_TRY(norm(b.norm));
+    return linear(b.logits, plan_.width, plan_.vocab);
+  }
+
+  Result<> norm(const Norm& n) {
+    TYTO_TRY(vector(n.weight));
+    return vector(n.bias);
+  }
+  Result<> linear(const Linear& l, int in, int out) {
+    TYTO_TRY(matrix(l.weight, true));
+    const PlacedTensor& placed = out_.tensors[size(l.weight.index)];
+    if (placed.width != size(in) || outputs_of(plan_, l) != out ||
+        size(l.first_row + out) > placed.rows)
+      return fail(ErrorCode::unsupported,
+                  "cuda: block {}: tensor {} is [{}, {}], expected [{}, {}]", block_,
+                  plan_.tensors[size(l.weight.index)].name, placed.rows, placed.width, out, in);
+    return vector(l.bias);
+  }
+
+  Result<> vector(TensorId id) {
+    if (!id) return {};
+    PlacedTensor& placed = out_.tensors[size(id.index)];
+    placed.rows = 1;
+    placed.width = 1;
+    for (const std::int64_t n : plan_.tensors[size(id.index)].shape)
+      placed.width *= static_cast<std::size_t>(n);
+    placed.bytes = placed.width * sizeof(float);
+    return {};
+  }
+  Result<> matrix(TensorId id, bool product) {
+    if (!id) return {};
+    const Tensor& tensor = plan_.tensors[size(id.index)];
+    PlacedTensor& placed = out_.tensors[size(id.index)];
+    placed.matrix = find_matrix_format(tensor.format);
+    if (!placed.matrix || !tensor.computed.empty() || tensor.shape.size() != 2)
+      return fail(ErrorCode::unsupported,
+                  "cuda: block {}: tensor {} is no matrix of a format that is served ({})", block_,
+                  tensor.name, tensor.format ? tensor.format->name : "unknown");
+    placed.rows = static_cast<std::size_t>(tensor.shape[0]);
+    placed.width = static_cast<std::size_t>(tensor.shape[1]);
+    placed.layout = placed.matrix->layout(placed.rows, placed.width);
+    placed.bytes = placed.layout.bytes;
+    if (product) (placed.matrix->quantized ? out_.codes : out_.floats) = true;
+    return {};
+  }
+
+  void place() {
+    const auto take = [this](std::size_t bytes) {
+      return std::exchange(out_.weight_bytes, aligned(out_.weight_bytes + bytes));
+    };
+    for (PlacedTensor& tensor : out_.tensors) tensor.offset = take(tensor.bytes);
+    for (PlacedRope& rope : out_.ropes)
+      rope.offset = take(sizeof(double) * size(rope.rope.dims / 2));
+  }
+
+  const Plan& plan_;
+  Lowered out_;
+  int block_ = 0;
+};
+
+}  // namespace
+
+const PlacedRope* Lowered::find(const Rope& rope) const noexcept {
+  const auto found = std::find_if(ropes.begin(), ropes.end(),
+                                  [&](const PlacedRope& known) { return same(known.rope, rope); });
+  return found == ropes.end() ? nullptr : &*found;
+}
+
+Result<Lowered> lower(const Plan& plan, Slice slice) {
+  Lowering lowering(plan);
+  for (int b = slice.first; b < slice.last; ++b) TYTO_TRY(lowering.add(b));
+  return lowering.finish();
+}
+
+Result<> check_cache(CacheType type) {
+  if (type == CacheType::q4_0)
+    return Error(ErrorCode::unsupported, "cuda: a cache of 4 bits a value is not served");
+  return {};
+}
+
+CacheView cache_shape(const CacheSpec& spec, CacheType type) noexcept {
+  CacheView view{};
+  view.type = type;
+  view.kv_heads = spec.kv_heads;
+  view.key_bytes = cached_bytes(type, spec.key_dim);
+  view.slot_bytes = view.key_bytes + cached_bytes(type, spec.value_dim);
+  view.page_bytes = view.slot_bytes * kPageTokens * size(spec.layers) * size(spec.kv_heads);
+  return view;
+}
+
+Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
+                     const Capacity& capacity)
+    : step(plan, capacity) {
+  int q_width = 0, kv_width = 0, ff = 0;
+  bool head = false;
+  for (int b = slice.first; b < slice.last; ++b) {
+    const Block& block = plan.blocks[size(b)];
+    if (const auto* a = std::get_if<Attention>(&block)) {
+      q_width = std::max(q_width, a->heads * a->head_dim);
+      kv_width = std::max(kv_width, a->kv_heads * a->head_dim);
+    } else if (const auto* m = std::get_if<Mlp>(&block)) {
+      ff = std::max(ff, outputs_of(plan, m->up));
+    } else {
+      head = head || std::holds_alternative<Head>(block);
+    }
+  }
+  bytes = aligned(step.bytes);
+  const auto take = [this](int count, int each, std::size_t value_bytes) {
+    const std::size_t wanted = size(count) * size(each) * value_bytes;
+    return std::exchange(bytes, aligned(bytes + wanted));
+  };
+  const auto floats = [&](int count, int each) { return take(count, each, sizeof(float)); };
+  const auto records = [&](int count, int width) {
+    RecordsLayout layout;
+    const int stride = padded(width);
+    if (lowered.floats) layout.floats = floats(count, stride);
+    if (lowered.codes) {
+      layout.codes = take(count, stride, 1);
+      layout.scales = floats(count, stride / kUnit);
+      layout.sums = take(count, stride / 16, sizeof(std::int16_t));
+    }
+    return layout;
+  };
+  const int rows = capacity.rows;
+  stream = floats(rows, plan.width);
+  q = floats(rows, q_width);
+  k = floats(rows, kv_width);
+  v = floats(rows, kv_width);
+  attended = floats(rows, q_width);
+  gate = floats(rows, ff);
+  up = floats(rows, ff);
+  logits = floats(head ? capacity.outputs : 0, plan.vocab);
+  input = records(std::max(rows, capacity.outputs), plan.width);
+  inner = records(rows, std::max(q_width, ff));
+  for (const PlacedRope& rope : lowered.ropes)
+    turns.push_back(take(rows, rope.rope.dims / 2, sizeof(float) * 2));
+}
+
+}  // namespace tyto::cuda

@@ -1,0 +1,59 @@
+// What a slice of a plan becomes on a device: where its weights lie, and how much memory a step
+// needs. Everything follows from the plan, before anything is loaded.
+#pragma once
+#include <vector>
+
+#include "cuda/blocks/blocks.h"
+#include "cuda/matrix.h"
+#include "cuda/step_image.h"
+#include "src/backend.h"
+
+namespace tyto::cuda {
+
+struct PlacedTensor {
+  std::size_t offset = 0;
+  const MatrixFormat* matrix = nullptr;  // null: a vector of floats, or not in this slice
+  MatrixLayout layout;
+  std::size_t rows = 0, width = 0, bytes = 0;  // bytes 0: not in this slice
+};
+
+struct PlacedRope {  // double [pairs]: angle per position
+  Rope rope;
+  std::size_t offset = 0;
+};
+
+struct Lowered {
+  std::vector<PlacedTensor> tensors;  // as Plan::tensors
+  std::vector<PlacedRope> ropes;      // each once
+  std::size_t weight_bytes = 0;
+  bool codes = false, floats = false;  // forms of records that its matrices take
+
+  const PlacedRope* find(const Rope& rope) const noexcept;
+};
+
+// Rows of a Linear; 0 in the plan are all that its tensor has.
+int outputs_of(const Plan& plan, const Linear& linear) noexcept;
+
+// `unsupported` names the block and what of it this backend lacks.
+Result<Lowered> lower(const Plan& plan, Slice slice);
+
+// `unsupported`: the type of cache.
+Result<> check_cache(CacheType type);
+CacheView cache_shape(const CacheSpec& spec, CacheType type) noexcept;  // but data, index, layer
+
+// Byte offsets of what a step computes.
+struct RecordsLayout {
+  std::size_t floats = 0, codes = 0, scales = 0, sums = 0;
+};
+constexpr int padded(int width) { return (width + kUnit - 1) / kUnit * kUnit; }  // of records
+struct Workspace {
+  Workspace(const Plan& plan, Slice slice, const Lowered& lowered, const Capacity& capacity);
+
+  StepLayout step;
+  std::size_t stream, q, k, v, attended, gate, up, logits;
+  RecordsLayout input, inner;      // of the stream; of what is attended, or between up and down
+  std::vector<std::size_t> turns;  // as Lowered::ropes
+  std::size_t bytes = 0;           // on the device
+};
+
+}  // namespace tyto::cuda

@@ -1,0 +1,71 @@
+// What kernels are made of: warps, launches, 16-bit floats, wide loads.
+#pragma once
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tyto::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+__device__ inline int lane_index() { return static_cast<int>(threadIdx.x) % kWarp; }
+__device__ inline int warp_index() { return static_cast<int>(threadIdx.x) / kWarp; }
+
+// The same result in every lane. The order of additions is fixed, so the bits are too.
+__device__ inline float warp_sum(float value) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(kAllLanes, value, distance);
+  return value;
+}
+__device__ inline float warp_max(float value) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, distance));
+  return value;
+}
+
+// Over a block of kWarps warps, all of whose threads call it. parts: [kWarps], shared; free again
+// after the next __syncthreads().
+template <int kWarps>
+__device__ inline float block_sum(float value, float* parts) {
+  value = warp_sum(value);
+  if (lane_index() == 0) parts[warp_index()] = value;
+  __syncthreads();
+  float total = 0;
+  for (int w = 0; w < kWarps; ++w) total += parts[w];
+  return total;
+}
+
+__device__ inline float half_at(const std::byte* at, std::size_t index) {
+  return __half2float(__ushort_as_half(reinterpret_cast<const unsigned short*>(at)[index]));
+}
+__device__ inline float bf16_to_float(std::uint16_t bits) {
+  return __int_as_float(static_cast<int>(static_cast<unsigned>(bits) << 16));
+}
+// To nearest, ties to even. NaN stays NaN.
+__device__ inline std::uint16_t float_to_bf16(float value) {
+  const auto bits = static_cast<unsigned>(__float_as_int(value));
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+template <class Wide>
+__device__ inline Wide load(const void* at) {
+  return *static_cast<const Wide*>(at);
+}
+
+template <class... Parameters, class... Arguments>
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
+                   const Arguments&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
+}
+
+inline unsigned ceil_div(int a, int b) { return static_cast<unsigned>((a + b - 1) / b); }
+
+}  // namespace tyto::cuda

@@ -1,0 +1,69 @@
+#include "cuda/step_image.h"
+
+#include <algorithm>
+
+#include "cuda/sizes.h"
+
+namespace tyto::cuda {
+namespace {
+
+template <class T>
+T* at(std::byte* base, std::size_t offset) {
+  return reinterpret_cast<T*>(base + offset);
+}
+
+}  // namespace
+
+StepLayout::StepLayout(const Plan& plan, const Capacity& capacity)
+    : max_sequences(capacity.sequences), caches(static_cast<int>(plan.caches.size())) {
+  const std::size_t sequences = size(capacity.sequences) * plan.caches.size();
+  const std::size_t most_pages = size((plan.context + kPageTokens - 1) / kPageTokens);
+  rows = aligned(sizeof(StepCounts));
+  outputs = aligned(rows + sizeof(StepRow) * size(capacity.rows));
+  first_page = aligned(outputs + sizeof(std::int32_t) * size(capacity.outputs));
+  pages = aligned(first_page + sizeof(std::int32_t) * sequences);
+  hidden = aligned(pages + sizeof(PageId) * sequences * most_pages);
+  bytes = aligned(hidden + sizeof(float) * size(capacity.rows) * size(plan.width));
+}
+
+StepView StepLayout::view(const std::byte* base) const noexcept {
+  const auto part = [base](std::size_t offset) { return static_cast<const void*>(base + offset); };
+  return {static_cast<const StepCounts*>(part(0)),
+          static_cast<const StepRow*>(part(rows)),
+          static_cast<const std::int32_t*>(part(outputs)),
+          static_cast<const std::int32_t*>(part(first_page)),
+          static_cast<const std::uint32_t*>(part(pages)),
+          static_cast<const float*>(part(hidden)),
+          max_sequences};
+}
+
+std::size_t write_step(const StepLayout& layout, const StepInput& input,
+                       std::span<const Output> outputs, std::byte* to) {
+  StepRow* const rows = at<StepRow>(to, layout.rows);
+  std::int32_t hidden = 0;
+  for (std::size_t i = 0; i < input.rows.size(); ++i) {
+    const Row& row = input.rows[i];
+    rows[i] = {
+        row.token,   row.token < 0 ? hidden++ : 0, row.sequence, row.slot, row.begin, row.end,
+        row.position};
+  }
+
+  std::int32_t* const wanted = at<std::int32_t>(to, layout.outputs);
+  std::int32_t logits = 0;
+  for (const Output& output : outputs)
+    if (output.want == Want::logits) wanted[logits++] = output.row;
+  *at<StepCounts>(to, 0) = {static_cast<std::int32_t>(input.rows.size()), logits};
+
+  std::size_t used = layout.pages;
+  for (int cache = 0; cache < layout.caches; ++cache)
+    for (std::size_t s = 0; s < input.sequences.size(); ++s) {
+      const std::span<const PageId> pages = input.sequences[s].pages[size(cache)];
+      at<std::int32_t>(to, layout.first_page)[size(cache * layout.max_sequences) + s] =
+          static_cast<std::int32_t>((used - layout.pages) / sizeof(PageId));
+      std::copy(pages.begin(), pages.end(), at<PageId>(to, used));
+      used += pages.size_bytes();
+    }
+  return used;
+}
+
+}  // namespace tyto::cuda

@@ -1,0 +1,24 @@
+// Host side of a step's tables (step.h): where they lie, and how they are written.
+#pragma once
+#include <span>
+
+#include "cuda/step.h"
+#include "src/backend.h"
+
+namespace tyto::cuda {
+
+// Byte offsets. Everything before `hidden` is sent in one piece, as far as it is in use.
+struct StepLayout {
+  StepLayout(const Plan& plan, const Capacity& capacity);
+  StepView view(const std::byte* at) const noexcept;
+
+  std::size_t rows, outputs, first_page, pages, hidden, bytes;
+  int max_sequences, caches;
+};
+
+// Writes a step that StepLimits has let through at `to`, of layout.hidden bytes, and says how many
+// of them are used.
+std::size_t write_step(const StepLayout& layout, const StepInput& input,
+                       std::span<const Output> outputs, std::byte* to);
+
+}  // namespace tyto::cuda
