@@ -92,7 +92,8 @@ class CudaProgram : public Program {
   Result<> finish() override {
     const DeviceScope scope(queue_->device);
     const Result<> queued = copy_outputs();
-    TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));  // in any case: it writes to the caller's memory
+    // In any case: what was queued writes to the caller's memory.
+    TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));
     return queued;
   }
 
