@@ -55,7 +55,7 @@ class Lowering {
     TYTO_TRY(linear(b.v, plan_.width, kv_width));
     TYTO_TRY(linear(b.out, q_width, plan_.width));
     if (b.rope.theta > 0 && !out_.find(b.rope)) out_.ropes.push_back({b.rope});
-    return vector(b.rope.factors);
+    return {};
   }
   Result<> add(const Mlp& b) {
     TYTO_TRY(norm(b.norm));
@@ -87,7 +87,6 @@ class Lowering {
   Result<> vector(TensorId id) {
     if (!id) return {};
     PlacedTensor& placed = out_.tensors[size(id.index)];
-    placed.rows = 1;
     placed.width = 1;
     for (const std::int64_t n : plan_.tensors[size(id.index)].shape)
       placed.width *= static_cast<std::size_t>(n);

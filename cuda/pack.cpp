@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "cuda/sizes.h"
+
 namespace tyto::cuda {
 namespace {
 
@@ -15,8 +17,7 @@ std::size_t row_bytes(const MatrixLayout& layout) {  // of all planes
   return bytes;
 }
 std::size_t file_row_bytes(const quant::Format& format, std::size_t width) {
-  return width / static_cast<std::size_t>(format.block_values) *
-         static_cast<std::size_t>(format.block_bytes);
+  return width / size(format.block_values) * size(format.block_bytes);
 }
 
 // The longest row there is, or an ordinary piece.
@@ -113,11 +114,10 @@ class Packing {
     bytes_.resize(bytes);
     TYTO_TRY(source_.read(info, offset, bytes_));
     const quant::Format& format = *info.format;
-    const std::size_t blocks = bytes / static_cast<std::size_t>(format.block_bytes);
+    const std::size_t blocks = bytes / size(format.block_bytes);
     if (options_.check_weights && !format.finite(bytes_.data(), blocks))
       return fail(ErrorCode::bad_file, "tensor {} holds NaN or infinity near value {}", tensor.name,
-                  offset / static_cast<std::size_t>(format.block_bytes) *
-                      static_cast<std::size_t>(format.block_values));
+                  offset / size(format.block_bytes) * size(format.block_values));
     return {};
   }
 
@@ -162,8 +162,7 @@ class Packing {
     TYTO_TRY(const file::TensorInfo* info, info_of(tensor));
     values.resize(width);
     TYTO_TRY(read(tensor, *info, 0, file_row_bytes(*info->format, width)));
-    info->format->dequantize(bytes_.data(),
-                             bytes_.size() / static_cast<std::size_t>(info->format->block_bytes),
+    info->format->dequantize(bytes_.data(), bytes_.size() / size(info->format->block_bytes),
                              values.data());
     return {};
   }
@@ -171,12 +170,10 @@ class Packing {
   // theta^(-2 i / dims), scaled, and divided by the factors where there are some.
   Result<> frequencies(const PlacedRope& placed) {
     const Rope& rope = placed.rope;
+    std::vector<double> out(size(rope.dims / 2));
     std::vector<float> factors;
-    if (rope.factors) {
-      const auto index = static_cast<std::size_t>(rope.factors.index);
-      TYTO_TRY(read_vector(plan_.tensors[index], lowered_.tensors[index].width, factors));
-    }
-    std::vector<double> out(static_cast<std::size_t>(rope.dims / 2));
+    if (rope.factors)
+      TYTO_TRY(read_vector(plan_.tensors[size(rope.factors.index)], out.size(), factors));
     for (std::size_t i = 0; i < out.size(); ++i) {
       out[i] =
           std::pow(static_cast<double>(rope.theta), -2.0 * static_cast<double>(i) / rope.dims) *

@@ -55,10 +55,10 @@ Result<> check(const ModelOptions& options) {
 Result<std::unique_ptr<Backend>> open_accelerator(const ModelOptions& options) {
   const std::string_view device = options.device, kind = device.substr(0, device.find(':'));
   if (options.accelerator && options.accelerator->kind() == kind) {
+    if (device == kind) return options.accelerator->open(0);
     int index = 0;
     const char* const end = device.data() + device.size();
     const char* const number = device.data() + kind.size() + 1;
-    if (device == kind) return options.accelerator->open(0);
     const auto parsed = std::from_chars(number, end, index);
     if (parsed.ec == std::errc() && parsed.ptr == end && index >= 0)
       return options.accelerator->open(index);

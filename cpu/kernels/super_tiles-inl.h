@@ -129,8 +129,8 @@ struct SuperTiles {
   }
 
   // Adds the product of `panels` panels with all records to out. A panel is expanded right before
-  // its first product; where there is only one, into one of two places in turn, which stay in the
-  // first-level cache.
+  // its first product; of up to kRecords records, where it is used once, into one of two places in
+  // turn, which stay in the first-level cache.
   static void multiply_block(const PackedPanels& weights, int panels, const Records& a, int rows,
                              std::size_t first, std::size_t, float* out, std::size_t out_stride,
                              std::byte* expanded, std::byte* padded, const PackedPanels& after) {
