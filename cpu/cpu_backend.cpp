@@ -37,6 +37,8 @@ class CpuBackend final : public Backend {
 
   Result<Footprint> footprint(const Plan& plan, Slice slice, CacheType type,
                               const Capacity& capacity) const override {
+    if (type == CacheType::f8_e4m3)
+      return Error(ErrorCode::unsupported, "cpu: a cache of 8-bit floats is not served; q8_0 is");
     TYTO_TRY(const Lowered lowered, lower(plan, slice, table_));
     TYTO_TRY(const Workspace workspace, lay_out(lowered, *table_.rows, capacity, workers()));
     Footprint out;

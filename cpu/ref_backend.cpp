@@ -6,6 +6,7 @@
 
 #include "cpu/ref_program.h"
 #include "src/base/error.h"
+#include "src/quant/e4m3.h"
 
 namespace tyto::cpu {
 namespace {
@@ -185,6 +186,10 @@ void RefCache::round(const float* values, int n, float* out) const noexcept {
       break;
     case CacheType::f32:
       std::copy_n(values, n, out);
+      break;
+    case CacheType::f8_e4m3:
+      std::transform(values, values + n, out,
+                     [](float value) { return to_float(quant::to_e4m3(value)); });
       break;
     case CacheType::q8_0:
     case CacheType::q4_0:

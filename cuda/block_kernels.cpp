@@ -1,5 +1,7 @@
 #include "cuda/block_kernels.h"
 
+#include <algorithm>
+
 #include "cuda/blocks/blocks.h"
 #include "cuda/sizes.h"
 
@@ -9,8 +11,10 @@ namespace {
 class Builder {
  public:
   Builder(const Plan& plan, const Lowered& lowered, const std::byte* weights,
-          const CudaCache& cache, const Workspace& places, std::byte* workspace)
+          const CudaCache& cache, const Workspace& places, std::byte* workspace, const Queue& queue)
       : plan_(plan),
+        queue_(queue),
+        order_(queue.order),
         lowered_(lowered),
         weights_(weights),
         cache_(cache),
@@ -57,7 +61,6 @@ class Builder {
 
   void build(const Attention& b) {
     const int q_width = b.heads * b.head_dim, kv_width = b.kv_heads * b.head_dim;
-    float* const attended = floats(places_.attended);
     Heads heads{};
     heads.q = floats(places_.q);
     heads.k = floats(places_.k);
@@ -76,37 +79,43 @@ class Builder {
     heads.cache = cache_.view(b.cache, layers_[size(b.cache)]++);
 
     const Records input = normalized(b.norm);
-    multiply(b.q, input, heads.q, q_width);
-    multiply(b.k, input, heads.k, kv_width);
-    multiply(b.v, input, heads.v, kv_width);
+    multiply({{b.q, heads.q, q_width}, {b.k, heads.k, kv_width}, {b.v, heads.v, kv_width}}, input);
     add([=, step = step_](const Bucket& n, cudaStream_t s) {
       return store_heads(heads, step, n.rows, s);
     });
-    add([=, step = step_, scale = b.scale](const Bucket& n, cudaStream_t s) {
-      return attend(heads, scale, step, attended, n.rows, s);
+    const Partials partials{floats(places_.partial_sums),
+                            reinterpret_cast<float2*>(workspace_ + places_.partial_state)};
+    const Attend attention{heads, b.scale, places_.step.tiling_of(b), partials};
+    const Merge merged{partials, b.heads, b.head_dim, records(places_.inner, q_width)};
+    const auto splits = [context = plan_.context, order = order_](const Bucket& n) {
+      return splits_of(context, n.rows, order);
+    };
+    add([=, step = step_](const Bucket& n, cudaStream_t s) {
+      return attend(attention, step, splits(n), n.rows, s);
     });
-    const Normalize as_records{
-        {}, attended, q_width, &step_.counts->rows, nullptr, records(places_.inner, q_width)};
-    add([=](const Bucket& n, cudaStream_t s) { return normalize(as_records, n.rows, s); });
-    multiply(b.out, as_records.to, floats(places_.stream), plan_.width, true);
+    add([=, step = step_](const Bucket& n, cudaStream_t s) {
+      return merge(merged, step, splits(n), n.rows, s);
+    });
+    multiply({{b.out, floats(places_.stream), plan_.width, true}}, merged.to);
   }
 
   void build(const Mlp& b) {
     const Records input = normalized(b.norm);
     const int width = outputs_of(plan_, b.up);
     Activate act{};
+    std::vector<Wanted> wanted = {{b.up, floats(places_.up), width}};
     if (b.gate.weight) {
-      multiply(b.gate, input, floats(places_.gate), width);
+      wanted.push_back({b.gate, floats(places_.gate), width});
       act.gate = floats(places_.gate);
     }
-    multiply(b.up, input, floats(places_.up), width);
+    multiply(wanted, input);
     act.up = floats(places_.up);
     act.width = width;
     act.act = b.act;
     act.count = &step_.counts->rows;
     act.to = records(places_.inner, width);
     add([=](const Bucket& n, cudaStream_t s) { return activate(act, n.rows, s); });
-    multiply(b.down, act.to, floats(places_.stream), plan_.width, true);
+    multiply({{b.down, floats(places_.stream), plan_.width, true}}, act.to);
   }
 
   void build(const Head& b) {
@@ -114,11 +123,11 @@ class Builder {
                            plan_.width,   &step_.counts->outputs,
                            step_.outputs, records(places_.input, plan_.width)};
     add([=](const Bucket& n, cudaStream_t s) { return normalize(wanted, n.outputs, s); });
-    const Destination to{wanted.count, bias(b.logits), floats(places_.logits), plan_.vocab, false};
-    const MatrixView logits = matrix(b.logits.weight, b.logits.first_row, plan_.vocab);
-    add([=, format = placed(b.logits.weight).matrix](const Bucket& n, cudaStream_t s) {
-      return format->multiply(logits, wanted.to, to, n.outputs, s);
-    });
+    Products logits;
+    logits.parts[logits.count++] = {
+        matrix(b.logits.weight, b.logits.first_row, plan_.vocab),
+        {wanted.count, bias(b.logits), floats(places_.logits), plan_.vocab, false}};
+    add_products(placed(b.logits.weight).matrix, logits, wanted.to, &Bucket::outputs);
   }
 
   // The whole stream, normalized.
@@ -129,11 +138,45 @@ class Builder {
     add([=](const Bucket& n, cudaStream_t s) { return normalize(all, n.rows, s); });
     return all.to;
   }
-  void multiply(const Linear& l, const Records& x, float* out, int stride, bool adds = false) {
-    const MatrixView view = matrix(l.weight, l.first_row, outputs_of(plan_, l));
-    const Destination to{&step_.counts->rows, bias(l), out, stride, adds};
-    add([=, format = placed(l.weight).matrix](const Bucket& n, cudaStream_t s) {
-      return format->multiply(view, x, to, n.rows, s);
+  struct Wanted {
+    const Linear& linear;
+    float* out;
+    int stride;
+    bool adds = false;
+  };
+  // Those of one format in one kernel.
+  void multiply(const std::vector<Wanted>& wanted, const Records& x) {
+    std::vector<std::pair<const MatrixFormat*, Products>> kernels;
+    for (const Wanted& each : wanted) {
+      const Linear& l = each.linear;
+      const MatrixFormat* const format = placed(l.weight).matrix;
+      auto at = std::find_if(kernels.begin(), kernels.end(),
+                             [&](const auto& known) { return known.first == format; });
+      if (at == kernels.end()) at = kernels.insert(at, {format, {}});
+      at->second.parts[at->second.count++] = {
+          matrix(l.weight, l.first_row, outputs_of(plan_, l)),
+          {&step_.counts->rows, bias(l), each.out, each.stride, each.adds}};
+    }
+    for (const auto& [format, products] : kernels) add_products(format, products, x, &Bucket::rows);
+  }
+  void add_products(const MatrixFormat* format, const Products& products, const Records& x,
+                    int Bucket::*count) {
+    const Kernel kernel = [=, order = order_](const Bucket& n, cudaStream_t s) {
+      return format->multiply(products, x, n.*count, order, s);
+    };
+    std::vector<std::shared_ptr<BlasProduct>> large;
+    for (int p = 0; p < products.count; ++p)
+      if (places_.blas > 0 && format->forms(order_).halves &&
+          BlasProduct::serves(products.parts[p]))
+        large.push_back(std::make_shared<BlasProduct>(queue_.blas, products.parts[p], x,
+                                                      workspace_ + places_.blas));
+    if (static_cast<int>(large.size()) < products.count) return add(kernel);
+    add([=](const Bucket& n, cudaStream_t s) {
+      if (n.*count < kLeastBlasRows) return kernel(n, s);
+      for (const auto& product : large)
+        if (const cudaError_t code = product->multiply(n.*count, s); code != cudaSuccess)
+          return code;
+      return cudaSuccess;
     });
   }
 
@@ -142,8 +185,10 @@ class Builder {
   float* floats(std::size_t place) const { return reinterpret_cast<float*>(workspace_ + place); }
   Records records(const RecordsLayout& places, int width) const {
     Records out;
-    if (lowered_.floats) out.floats = floats(places.floats);
-    if (lowered_.codes) {
+    if (lowered_.forms.floats) out.floats = floats(places.floats);
+    if (lowered_.forms.halves)
+      out.halves = reinterpret_cast<std::uint16_t*>(workspace_ + places.halves);
+    if (lowered_.forms.codes) {
       out.codes = reinterpret_cast<std::int8_t*>(workspace_ + places.codes);
       out.scales = floats(places.scales);
       out.sums = reinterpret_cast<std::int16_t*>(workspace_ + places.sums);
@@ -171,6 +216,8 @@ class Builder {
   }
 
   const Plan& plan_;
+  const Queue& queue_;
+  const Order order_;
   const Lowered& lowered_;
   const std::byte* const weights_;
   const CudaCache& cache_;
@@ -186,8 +233,8 @@ class Builder {
 std::vector<std::vector<Kernel>> block_kernels(const Plan& plan, Slice slice,
                                                const Lowered& lowered, const std::byte* weights,
                                                const CudaCache& cache, const Workspace& places,
-                                               std::byte* workspace) {
-  Builder builder(plan, lowered, weights, cache, places, workspace);
+                                               std::byte* workspace, const Queue& queue) {
+  Builder builder(plan, lowered, weights, cache, places, workspace, queue);
   std::vector<std::vector<Kernel>> blocks;
   const bool embeds = std::holds_alternative<Embed>(plan.blocks[size(slice.first)]);
   std::vector<Kernel> first = builder.begin(embeds);

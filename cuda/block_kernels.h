@@ -17,6 +17,6 @@ using Kernel = std::function<cudaError_t(const Bucket&, cudaStream_t)>;
 std::vector<std::vector<Kernel>> block_kernels(const Plan& plan, Slice slice,
                                                const Lowered& lowered, const std::byte* weights,
                                                const CudaCache& cache, const Workspace& places,
-                                               std::byte* workspace);
+                                               std::byte* workspace, const Queue& queue);
 
 }  // namespace tyto::cuda

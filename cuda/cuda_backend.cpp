@@ -18,10 +18,10 @@ class CudaBackend : public Backend {
   Result<Footprint> footprint(const Plan& plan, Slice slice, CacheType type,
                               const Capacity& capacity) const override {
     TYTO_TRY(check_cache(type));
-    TYTO_TRY(const Lowered lowered, lower(plan, slice));
+    TYTO_TRY(const Lowered lowered, lower(plan, slice, queue_->order));
     Footprint footprint;
     footprint.weights = lowered.weight_bytes;
-    const Workspace workspace(plan, slice, lowered, capacity);
+    const Workspace workspace(plan, slice, lowered, capacity, *queue_);
     footprint.workspace = workspace.bytes;
     footprint.own_memory = true;
     footprint.loading = pack_buffer_bytes(lowered) + workspace.step.hidden;
@@ -33,7 +33,7 @@ class CudaBackend : public Backend {
   Result<std::unique_ptr<Weights>> pack(const Plan& plan, Slice slice,
                                         const file::TensorSource& source,
                                         const PackOptions& options) override {
-    TYTO_TRY(Lowered lowered, lower(plan, slice));
+    TYTO_TRY(Lowered lowered, lower(plan, slice, queue_->order));
     return pack_weights(plan, std::move(lowered), source, options, queue_->device);
   }
 
@@ -56,22 +56,30 @@ class CudaBackend : public Backend {
 
 class CudaDevices : public Accelerator {
  public:
+  explicit CudaDevices(const CudaOptions& options) : options_(options) {}
   std::string_view kind() const noexcept override { return "cuda"; }
   Result<std::unique_ptr<Backend>> open(int device) const override {
-    return new_cuda_backend(device);
+    return new_cuda_backend(device, options_);
   }
+
+ private:
+  const CudaOptions options_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> new_cuda_backend(int device) {
+Result<std::unique_ptr<Backend>> new_cuda_backend(int device, const CudaOptions& options) {
   TYTO_TRY(const auto devices, cuda_devices());
   if (device < 0 || static_cast<std::size_t>(device) >= devices.size())
     return fail(ErrorCode::unsupported, "cuda:{}: this machine has {} CUDA devices", device,
                 devices.size());
   auto queue = std::make_shared<Queue>();
   queue->device = device;
-  TYTO_TRY(queue->stream, new_stream(device));
+  queue->order = options.reproducible ? Order::reproducible : Order::fastest;
+  TYTO_TRY(queue->stream, new_stream(device, options.low_priority));
+  if (queue->order == Order::fastest) {
+    TYTO_TRY(queue->blas, Blas::open(device));
+  }
   return std::unique_ptr<Backend>(std::make_unique<CudaBackend>(std::move(queue)));
 }
 
@@ -80,9 +88,9 @@ Result<std::unique_ptr<Backend>> new_cuda_backend(int device) {
 namespace tyto {
 inline namespace v1 {
 
-std::shared_ptr<const Accelerator> cuda_accelerator() noexcept {
+std::shared_ptr<const Accelerator> cuda_accelerator(const CudaOptions& options) noexcept {
   try {
-    return std::make_shared<cuda::CudaDevices>();
+    return std::make_shared<cuda::CudaDevices>(options);
   } catch (...) {
     return {};
   }

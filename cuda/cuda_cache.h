@@ -2,16 +2,9 @@
 #pragma once
 #include <memory>
 
-#include "cuda/device.h"
 #include "cuda/lowered.h"
 
 namespace tyto::cuda {
-
-// A device and the stream on which everything of one backend happens, in order.
-struct Queue {
-  int device = 0;
-  Stream stream;
-};
 
 class CudaCache : public Cache {
  public:

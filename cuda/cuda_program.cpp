@@ -14,7 +14,7 @@ class CudaProgram : public Program {
   CudaProgram(const Plan& plan, Slice slice, const CudaWeights& weights, StepLimits limits,
               std::shared_ptr<const Queue> queue)
       : limits_(std::move(limits)),
-        places_(plan, slice, weights.lowered, limits_.capacity),
+        places_(plan, slice, weights.lowered, limits_.capacity, *queue),
         queue_(std::move(queue)) {
     outputs_.reserve(size(limits_.capacity.outputs));
   }
@@ -30,13 +30,13 @@ class CudaProgram : public Program {
     TYTO_TRY(image_,
              PinnedMemory::allocate(queue_->device, places_.step.hidden, "a step's tables"));
     blocks_ = block_kernels(plan, slice, weights.lowered, weights.memory.data(), cache, places_,
-                            workspace_.data());
+                            workspace_.data(), *queue_);
     next_ = blocks_.size();
     // A step of no rows first, since a kernel's code may be loaded when it first runs, and not
-    // while a graph is captured. Larger buckets launch the same kernels.
+    // while a graph is captured.
     TYTO_CUDA_TRY(cudaMemsetAsync(workspace_.data(), 0, sizeof(StepCounts), stream()));
     for (const Bucket& bucket : all_buckets(limits_.capacity)) {
-      if (bucket.rows <= kMostRowsAtOnce) TYTO_CUDA_TRY(queue_all(bucket));
+      TYTO_CUDA_TRY(queue_all(bucket));
       TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));
       TYTO_TRY(ReadyGraph graph, capture(bucket));
       TYTO_CUDA_TRY(cudaGraphUpload(graph.get(), stream()));

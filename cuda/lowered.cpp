@@ -9,12 +9,18 @@
 namespace tyto::cuda {
 namespace {
 
+constexpr std::size_t kPieceBytes = 4 << 20;
+
 bool same(const Rope& a, const Rope& b) {  // of what turns depend on
   return a.theta == b.theta && a.scale == b.scale && a.dims == b.dims &&
          a.factors.index == b.factors.index;
 }
 
 }  // namespace
+
+std::size_t file_row_bytes(const quant::Format& format, std::size_t width) noexcept {
+  return width / size(format.block_values) * size(format.block_bytes);
+}
 
 int outputs_of(const Plan& plan, const Linear& linear) noexcept {
   if (linear.rows > 0) return linear.rows;
@@ -25,7 +31,9 @@ namespace {
 
 class Lowering {
  public:
-  explicit Lowering(const Plan& plan) : plan_(plan) { out_.tensors.resize(plan.tensors.size()); }
+  Lowering(const Plan& plan, Order order) : plan_(plan), order_(order) {
+    out_.tensors.resize(plan.tensors.size());
+  }
 
   Result<> add(int block) {
     block_ = block;
@@ -106,7 +114,7 @@ class Lowering {
     placed.width = static_cast<std::size_t>(tensor.shape[1]);
     placed.layout = placed.matrix->layout(placed.rows, placed.width);
     placed.bytes = placed.layout.bytes;
-    if (product) (placed.matrix->quantized ? out_.codes : out_.floats) = true;
+    if (product) out_.forms |= placed.matrix->forms(order_);
     return {};
   }
 
@@ -117,9 +125,25 @@ class Lowering {
     for (PlacedTensor& tensor : out_.tensors) tensor.offset = take(tensor.bytes);
     for (PlacedRope& rope : out_.ropes)
       rope.offset = take(sizeof(double) * size(rope.rope.dims / 2));
+    out_.not_finite = take(sizeof(std::int32_t) * out_.tensors.size());
+    out_.piece_bytes = aligned(piece_bytes());
+    out_.staging = take(2 * out_.piece_bytes);
+  }
+
+  // An ordinary piece, or less if no matrix has as much, or more if one row has.
+  std::size_t piece_bytes() const {
+    std::size_t longest = sizeof(double), most = 0;
+    for (const PlacedTensor& tensor : out_.tensors) {
+      if (!tensor.matrix) continue;
+      const std::size_t row = file_row_bytes(*tensor.matrix->format, tensor.width);
+      longest = std::max(longest, row);
+      most = std::max(most, row * tensor.rows);
+    }
+    return std::max(longest, std::min(kPieceBytes, most));
   }
 
   const Plan& plan_;
+  const Order order_;
   Lowered out_;
   int block_ = 0;
 };
@@ -132,8 +156,8 @@ const PlacedRope* Lowered::find(const Rope& rope) const noexcept {
   return found == ropes.end() ? nullptr : &*found;
 }
 
-Result<Lowered> lower(const Plan& plan, Slice slice) {
-  Lowering lowering(plan);
+Result<Lowered> lower(const Plan& plan, Slice slice, Order order) {
+  Lowering lowering(plan, order);
   for (int b = slice.first; b < slice.last; ++b) TYTO_TRY(lowering.add(b));
   return lowering.finish();
 }
@@ -154,14 +178,26 @@ CacheView cache_shape(const CacheSpec& spec, CacheType type) noexcept {
   return view;
 }
 
+namespace {
+
+// Splits of all rows of a step.
+int most_partials(int context, int rows, Order order) {
+  int most = 0;
+  for (int r = 1; r <= rows; ++r) most = std::max(most, r * splits_of(context, r, order).count);
+  return most;
+}
+
+}  // namespace
+
 Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
-                     const Capacity& capacity)
+                     const Capacity& capacity, const Queue& queue)
     : step(plan, capacity) {
-  int q_width = 0, kv_width = 0, ff = 0;
+  int q_width = 0, kv_width = 0, ff = 0, heads = 0;
   bool head = false;
   for (int b = slice.first; b < slice.last; ++b) {
     const Block& block = plan.blocks[size(b)];
     if (const auto* a = std::get_if<Attention>(&block)) {
+      heads = std::max(heads, a->heads);
       q_width = std::max(q_width, a->heads * a->head_dim);
       kv_width = std::max(kv_width, a->kv_heads * a->head_dim);
     } else if (const auto* m = std::get_if<Mlp>(&block)) {
@@ -179,8 +215,9 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
   const auto records = [&](int count, int width) {
     RecordsLayout layout;
     const int stride = padded(width);
-    if (lowered.floats) layout.floats = floats(count, stride);
-    if (lowered.codes) {
+    if (lowered.forms.floats) layout.floats = floats(count, stride);
+    if (lowered.forms.halves) layout.halves = take(count, stride, sizeof(std::uint16_t));
+    if (lowered.forms.codes) {
       layout.codes = take(count, stride, 1);
       layout.scales = floats(count, stride / kUnit);
       layout.sums = take(count, stride / 16, sizeof(std::int16_t));
@@ -192,12 +229,16 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
   q = floats(rows, q_width);
   k = floats(rows, kv_width);
   v = floats(rows, kv_width);
-  attended = floats(rows, q_width);
   gate = floats(rows, ff);
   up = floats(rows, ff);
   logits = floats(head ? capacity.outputs : 0, plan.vocab);
   input = records(std::max(rows, capacity.outputs), plan.width);
   inner = records(rows, std::max(q_width, ff));
+  const int partials = most_partials(plan.context, rows, queue.order);
+  partial_sums = floats(partials, q_width);
+  partial_state = take(partials, heads, sizeof(float) * 2);
+  if (queue.blas && lowered.forms.halves && rows >= kLeastBlasRows)
+    blas = take(1, 1, kBlasWorkspace);
   for (const PlacedRope& rope : lowered.ropes)
     turns.push_back(take(rows, rope.rope.dims / 2, sizeof(float) * 2));
 }

@@ -5,6 +5,7 @@
 
 #include "cuda/blocks/blocks.h"
 #include "cuda/matrix.h"
+#include "cuda/queue.h"
 #include "cuda/step_image.h"
 #include "src/backend.h"
 
@@ -25,17 +26,22 @@ struct PlacedRope {  // double [pairs]: angle per position
 struct Lowered {
   std::vector<PlacedTensor> tensors;  // as Plan::tensors
   std::vector<PlacedRope> ropes;      // each once
-  std::size_t weight_bytes = 0;
-  bool codes = false, floats = false;  // forms of records that its matrices take
+  // While it is packed: of each tensor the first row with NaN or infinity (std::int32_t), and two
+  // buffers of kPieceBytes, or of the longest row. They stay, so that the sum is exact.
+  std::size_t not_finite = 0, staging = 0, piece_bytes = 0;
+  std::size_t weight_bytes = 0;  // with all of that
+  Forms forms;                   // of records, that its matrices take
 
   const PlacedRope* find(const Rope& rope) const noexcept;
 };
+
+std::size_t file_row_bytes(const quant::Format& format, std::size_t width) noexcept;
 
 // Rows of a Linear; 0 in the plan are all that its tensor has.
 int outputs_of(const Plan& plan, const Linear& linear) noexcept;
 
 // `unsupported` names the block and what of it this backend lacks.
-Result<Lowered> lower(const Plan& plan, Slice slice);
+Result<Lowered> lower(const Plan& plan, Slice slice, Order order);
 
 // `unsupported`: the type of cache.
 Result<> check_cache(CacheType type);
@@ -43,14 +49,17 @@ CacheView cache_shape(const CacheSpec& spec, CacheType type) noexcept;  // but d
 
 // Byte offsets of what a step computes.
 struct RecordsLayout {
-  std::size_t floats = 0, codes = 0, scales = 0, sums = 0;
+  std::size_t floats = 0, halves = 0, codes = 0, scales = 0, sums = 0;
 };
-constexpr int padded(int width) { return (width + kUnit - 1) / kUnit * kUnit; }  // of records
+constexpr int padded(int width) { return (width + kGroup - 1) / kGroup * kGroup; }  // of records
 struct Workspace {
-  Workspace(const Plan& plan, Slice slice, const Lowered& lowered, const Capacity& capacity);
+  Workspace(const Plan& plan, Slice slice, const Lowered& lowered, const Capacity& capacity,
+            const Queue& queue);
 
   StepLayout step;
-  std::size_t stream, q, k, v, attended, gate, up, logits;
+  std::size_t stream, q, k, v, gate, up, logits;
+  std::size_t partial_sums, partial_state;
+  std::size_t blas = 0;            // for cuBLASLt, where it takes part
   RecordsLayout input, inner;      // of the stream; of what is attended, or between up and down
   std::vector<std::size_t> turns;  // as Lowered::ropes
   std::size_t bytes = 0;           // on the device

@@ -1,8 +1,9 @@
 // Weight matrices and activations in device memory, and what can be done with them. One
 // MatrixFormat per weight format, written by the build from src/quant/<format>/cuda.cuh.
 //
-// A quantized row is cut into units of 32 values. Each part of a unit lies in a plane of its own,
-// [row][unit], so that the lanes of a warp, which take one unit each, read adjacent bytes:
+// A quantized row is cut into units of 32 values, with units of zeros up to a multiple of 8. Each
+// part of a unit lies in a plane of its own, [row][unit], so that the lanes of a warp, which take
+// one unit each, read adjacent bytes, and 8 units begin where 16 bytes do:
 //   low      16 bytes: byte i has the low 4 bits of value i, and of value 16 + i above them; of
 //            8-bit formats 32 signed bytes
 //   high     5 bits: a word whose bit i is the fifth of value i; 6 bits: two words, the upper bits
@@ -10,7 +11,7 @@
 //   scales   simple blocks: half d, and half m where there is one; super-blocks, once for 8 units:
 //            16 bytes, d, dmin and sub-scales as in the file (Q4_K, Q5_K) or the sub-scales (Q6_K)
 //   factors  Q6_K: half d, once for 8 units
-// A row of floats is in plane low as it is in the file, with zeros up to a multiple of 8.
+// A row of floats is in plane low as it is in the file, with zeros up to a multiple of 64.
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -24,9 +25,10 @@
 namespace tyto::cuda {
 
 inline constexpr int kUnit = 32;
-inline constexpr int kMostRowsAtOnce = 8;  // of records, that share what is read of a matrix
+inline constexpr int kGroup = 256;      // records are padded to multiples of it
+inline constexpr int kFloatGroup = 64;  // rows of floats are
 inline constexpr int kPlanes = 4;
-enum PlaneIndex { kLow, kHigh, kScales, kFactors };
+enum PlaneIndex { kLowPlane, kHighPlane, kScalePlane, kFactorPlane };
 
 struct Plane {
   std::size_t offset = 0, row_bytes = 0;
@@ -42,13 +44,25 @@ struct MatrixView {
   int width, first_row, rows;
 };
 
-// Rows of activations in the forms that matrices ask for; null: not wanted. Behind the width are
-// zeros, up to `stride`, a multiple of 32.
+// Forms of activations, one or more of which a matrix asks for.
+struct Forms {
+  bool floats = false, halves = false, codes = false;
+
+  constexpr void operator|=(const Forms& other) {
+    floats |= other.floats;
+    halves |= other.halves;
+    codes |= other.codes;
+  }
+};
+
+// Rows of activations in these forms; null: not wanted. Behind the width are zeros, up to `stride`,
+// a multiple of kGroup.
 struct Records {
-  float* floats = nullptr;       // [row][stride]
-  std::int8_t* codes = nullptr;  // [row][stride], rounded to multiples of their unit's scale
-  float* scales = nullptr;       // [row][stride / 32]: the largest magnitude / 127
-  std::int16_t* sums = nullptr;  // [row][stride / 16], of codes
+  float* floats = nullptr;          // [row][stride]
+  std::uint16_t* halves = nullptr;  // [row][stride], rounded to BF16
+  std::int8_t* codes = nullptr;     // [row][stride], rounded to multiples of their unit's scale
+  float* scales = nullptr;          // [row][stride / 32]: the largest magnitude / 127
+  std::int16_t* sums = nullptr;     // [row][stride / 16], of codes
   int stride = 0;
 };
 
@@ -62,15 +76,38 @@ struct Destination {
   bool add;
 };
 
+// Matrices of one format that multiply the same records, in one kernel.
+struct Products {
+  static constexpr int kMost = 3;
+  struct Part {
+    MatrixView matrix;
+    Destination to;
+  };
+  Part parts[kMost];
+  int count = 0;
+};
+
+// What a result may depend on besides its own row.
+enum class Order : unsigned char {
+  fastest,       // how many rows a step has decides which kernel computes it
+  reproducible,  // nothing
+};
+
+// Rows [first, first + count) of a matrix as a file has them, in device memory.
+struct FileRows {
+  const std::byte* data;
+  std::size_t row_bytes;
+  int width, first, count;
+  std::int32_t* not_finite;  // the least row with such a value, if that is less; null: not wanted
+};
+
 struct MatrixFormat {
   const quant::Format* format;
-  bool quantized;  // takes codes; else floats
+  Forms (*forms)(Order);  // of activations
   MatrixLayout (*layout)(std::size_t rows, std::size_t width);
-  // One row of a file to the same row of each plane, on the host.
-  void (*pack_row)(const std::byte* row, std::size_t width, std::byte* const (&planes)[kPlanes]);
+  cudaError_t (*pack)(const FileRows&, const MatrixLayout&, std::byte* matrix, cudaStream_t);
   // `rows`: at most so many records are there.
-  cudaError_t (*multiply)(const MatrixView&, const Records&, const Destination&, int rows,
-                          cudaStream_t);
+  cudaError_t (*multiply)(const Products&, const Records&, int rows, Order, cudaStream_t);
   // stream[row] = table[token], or a row of StepView::hidden where there is no token; [row][width].
   // With positions: stream[row] += table[position] where there is a token.
   cudaError_t (*embed)(const MatrixView& table, bool positions, const StepView&, float* stream,

@@ -9,28 +9,8 @@
 namespace tyto::cuda {
 namespace {
 
-constexpr std::size_t kPieceBytes = 4 << 20;
-
-std::size_t row_bytes(const MatrixLayout& layout) {  // of all planes
-  std::size_t bytes = 0;
-  for (const Plane& plane : layout.planes) bytes += plane.row_bytes;
-  return bytes;
-}
-std::size_t file_row_bytes(const quant::Format& format, std::size_t width) {
-  return width / size(format.block_values) * size(format.block_bytes);
-}
-
-// The longest row there is, or an ordinary piece.
-std::size_t piece_bytes(const Lowered& lowered) {
-  std::size_t most = kPieceBytes;
-  for (const PlacedTensor& tensor : lowered.tensors)
-    if (tensor.matrix)
-      most = std::max(
-          {most, row_bytes(tensor.layout), file_row_bytes(*tensor.matrix->format, tensor.width)});
-  return most;
-}
-
-// Two pinned buffers that are filled in turn, each while the device reads the other.
+// Two pinned buffers that are filled in turn, each while the device reads the other. Everything
+// happens in the order of one stream.
 class Uploader {
  public:
   static Result<Uploader> create(int device, std::size_t bytes) {
@@ -50,8 +30,8 @@ class Uploader {
     TYTO_CUDA_TRY(cudaEventSynchronize(buffers_[turn_].sent.get()));
     return buffers_[turn_].memory.data();
   }
+  // From memory of next().
   Result<> send(const std::byte* from, std::size_t bytes, std::byte* to) {
-    if (bytes == 0) return {};
     const DeviceScope scope(device_);
     TYTO_CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_.get()));
     return {};
@@ -66,6 +46,9 @@ class Uploader {
     TYTO_CUDA_TRY(cudaStreamSynchronize(stream_.get()));
     return {};
   }
+  int turn() const noexcept { return turn_; }  // of the two buffers
+  int device() const noexcept { return device_; }
+  cudaStream_t stream() const noexcept { return stream_.get(); }
 
  private:
   struct Buffer {
@@ -80,74 +63,103 @@ class Uploader {
 class Packing {
  public:
   Packing(const Plan& plan, const Lowered& lowered, const file::TensorSource& source,
-          const PackOptions& options, Uploader& uploader, std::size_t piece, std::byte* to)
+          const PackOptions& options, Uploader& uploader, std::byte* to)
       : plan_(plan),
         lowered_(lowered),
         source_(source),
         options_(options),
         uploader_(uploader),
-        piece_(piece),
         to_(to) {}
 
   Result<> run() {
+    TYTO_TRY(clear());
     for (std::size_t t = 0; t < lowered_.tensors.size(); ++t) {
       const PlacedTensor& placed = lowered_.tensors[t];
       if (placed.bytes == 0) continue;
       if (placed.matrix)
-        TYTO_TRY(matrix(plan_.tensors[t], placed));
+        TYTO_TRY(matrix(t, placed));
       else
         TYTO_TRY(vector(plan_.tensors[t], placed));
     }
     for (const PlacedRope& rope : lowered_.ropes) TYTO_TRY(frequencies(rope));
+    if (options_.check_weights) TYTO_TRY(check());
     return tell(1);
   }
 
  private:
+  static constexpr std::int32_t kNone = 0x7f7f7f7f;
+
   Result<> tell(double fraction) {
     if (options_.progress && !options_.progress(static_cast<float>(fraction)))
       return Error(ErrorCode::cancelled, "loading was cancelled by its progress callback");
     return {};
   }
 
-  Result<> read(const Tensor& tensor, const file::TensorInfo& info, std::size_t offset,
-                std::size_t bytes) {
-    bytes_.resize(bytes);
-    TYTO_TRY(source_.read(info, offset, bytes_));
-    const quant::Format& format = *info.format;
-    const std::size_t blocks = bytes / size(format.block_bytes);
-    if (options_.check_weights && !format.finite(bytes_.data(), blocks))
-      return fail(ErrorCode::bad_file, "tensor {} holds NaN or infinity near value {}", tensor.name,
-                  offset / size(format.block_bytes) * size(format.block_values));
+  // Behind the width of a matrix are zeros.
+  Result<> clear() {
+    const DeviceScope scope(uploader_.device());
+    TYTO_CUDA_TRY(cudaMemsetAsync(to_, 0, lowered_.not_finite, uploader_.stream()));
+    TYTO_CUDA_TRY(cudaMemsetAsync(not_finite(), 0x7f, not_finite_bytes(), uploader_.stream()));
     return {};
   }
 
-  Result<> matrix(const Tensor& tensor, const PlacedTensor& placed) {
-    TYTO_TRY(const file::TensorInfo* info, info_of(tensor));
+  // Rows as they are in the file, put into place by the device.
+  Result<> matrix(std::size_t index, const PlacedTensor& placed) {
+    TYTO_TRY(const file::TensorInfo* info, info_of(plan_.tensors[index]));
     const std::size_t row = file_row_bytes(*info->format, placed.width);
-    const std::size_t at_once =
-        std::max<std::size_t>(1, piece_ / std::max(row, row_bytes(placed.layout)));
+    const std::size_t at_once = std::max<std::size_t>(1, lowered_.piece_bytes / row);
     for (std::size_t first = 0; first < placed.rows; first += at_once) {
-      const std::size_t count = std::min(at_once, placed.rows - first);
-      TYTO_TRY(read(tensor, *info, first * row, count * row));
+      const std::size_t count = std::min(at_once, placed.rows - first), bytes = count * row;
       TYTO_TRY(std::byte* const pinned, uploader_.next());
-      std::byte* planes[kPlanes];
-      std::byte* next = pinned;
-      for (int p = 0; p < kPlanes; ++p)
-        planes[p] = std::exchange(next, next + count * placed.layout.planes[p].row_bytes);
-      for (std::size_t r = 0; r < count; ++r) {
-        std::byte* at[kPlanes];
-        for (int p = 0; p < kPlanes; ++p) at[p] = planes[p] + r * placed.layout.planes[p].row_bytes;
-        placed.matrix->pack_row(bytes_.data() + r * row, placed.width, at);
-      }
-      for (int p = 0; p < kPlanes; ++p) {
-        const Plane& plane = placed.layout.planes[p];
-        TYTO_TRY(uploader_.send(planes[p], count * plane.row_bytes,
-                                to_ + placed.offset + plane.offset + first * plane.row_bytes));
+      TYTO_TRY(source_.read(*info, first * row, std::span(pinned, bytes)));
+      std::byte* const staging =
+          to_ + lowered_.staging + size(uploader_.turn()) * lowered_.piece_bytes;
+      TYTO_TRY(uploader_.send(pinned, bytes, staging));
+      const FileRows rows{staging,
+                          row,
+                          static_cast<int>(placed.width),
+                          static_cast<int>(first),
+                          static_cast<int>(count),
+                          options_.check_weights ? not_finite() + index : nullptr};
+      {
+        const DeviceScope scope(uploader_.device());
+        TYTO_CUDA_TRY(
+            placed.matrix->pack(rows, placed.layout, to_ + placed.offset, uploader_.stream()));
       }
       TYTO_TRY(uploader_.sent());
-      done_ += count * row_bytes(placed.layout);
-      TYTO_TRY(tell(static_cast<double>(done_) / static_cast<double>(lowered_.weight_bytes)));
+      done_ += bytes;
+      TYTO_TRY(tell(
+          std::min(1.0, static_cast<double>(done_) / static_cast<double>(lowered_.weight_bytes))));
     }
+    return {};
+  }
+
+  std::int32_t* not_finite() const {
+    return reinterpret_cast<std::int32_t*>(to_ + lowered_.not_finite);
+  }
+  std::size_t not_finite_bytes() const { return lowered_.tensors.size() * sizeof(std::int32_t); }
+
+  Result<> check() {
+    std::vector<std::int32_t> rows(lowered_.tensors.size());
+    {
+      const DeviceScope scope(uploader_.device());
+      TYTO_CUDA_TRY(cudaMemcpyAsync(rows.data(), not_finite(), not_finite_bytes(),
+                                    cudaMemcpyDeviceToHost, uploader_.stream()));
+    }
+    TYTO_TRY(uploader_.finish());
+    for (std::size_t t = 0; t < rows.size(); ++t)
+      if (rows[t] != kNone)
+        return fail(ErrorCode::bad_file, "tensor {}, row {}: a NaN or infinite weight",
+                    plan_.tensors[t].name, rows[t]);
+    return {};
+  }
+
+  Result<> read(const Tensor& tensor, const file::TensorInfo& info, std::size_t bytes) {
+    bytes_.resize(bytes);
+    TYTO_TRY(source_.read(info, 0, bytes_));
+    const quant::Format& format = *info.format;
+    if (options_.check_weights && !format.finite(bytes_.data(), bytes / size(format.block_bytes)))
+      return fail(ErrorCode::bad_file, "tensor {}: a NaN or infinite weight", tensor.name);
     return {};
   }
 
@@ -161,7 +173,7 @@ class Packing {
     if (!values.empty()) return {};
     TYTO_TRY(const file::TensorInfo* info, info_of(tensor));
     values.resize(width);
-    TYTO_TRY(read(tensor, *info, 0, file_row_bytes(*info->format, width)));
+    TYTO_TRY(read(tensor, *info, file_row_bytes(*info->format, width)));
     info->format->dequantize(bytes_.data(), bytes_.size() / size(info->format->block_bytes),
                              values.data());
     return {};
@@ -184,8 +196,8 @@ class Packing {
   }
 
   Result<> send_small(const void* from, std::size_t bytes, std::byte* to) {
-    for (std::size_t at = 0; at < bytes; at += piece_) {
-      const std::size_t count = std::min(piece_, bytes - at);
+    for (std::size_t at = 0; at < bytes; at += lowered_.piece_bytes) {
+      const std::size_t count = std::min(lowered_.piece_bytes, bytes - at);
       TYTO_TRY(std::byte* const pinned, uploader_.next());
       std::memcpy(pinned, static_cast<const std::byte*>(from) + at, count);
       TYTO_TRY(uploader_.send(pinned, count, to + at));
@@ -206,9 +218,8 @@ class Packing {
   const file::TensorSource& source_;
   const PackOptions& options_;
   Uploader& uploader_;
-  const std::size_t piece_;
   std::byte* const to_;
-  std::vector<std::byte> bytes_;  // as the file has them
+  std::vector<std::byte> bytes_;  // of a vector, as the file has them
   std::size_t done_ = 0;          // bytes of matrices
 };
 
@@ -220,16 +231,14 @@ Result<std::unique_ptr<Weights>> pack_weights(const Plan& plan, Lowered lowered,
   auto weights = std::make_unique<CudaWeights>();
   TYTO_TRY(weights->memory, DeviceMemory::allocate(device, lowered.weight_bytes, "the weights"));
   weights->lowered = std::move(lowered);
-  const std::size_t piece = piece_bytes(weights->lowered);
-  TYTO_TRY(Uploader uploader, Uploader::create(device, piece));
+  TYTO_TRY(Uploader uploader, Uploader::create(device, weights->lowered.piece_bytes));
   const Result<> packed =
-      Packing(plan, weights->lowered, source, options, uploader, piece, weights->memory.data())
-          .run();
+      Packing(plan, weights->lowered, source, options, uploader, weights->memory.data()).run();
   TYTO_TRY(uploader.finish());  // before its buffers go, whatever happened
   if (!packed) return packed.error();
   return std::unique_ptr<Weights>(std::move(weights));
 }
 
-std::uint64_t pack_buffer_bytes(const Lowered& lowered) { return 3 * piece_bytes(lowered); }
+std::uint64_t pack_buffer_bytes(const Lowered& lowered) { return 2 * lowered.piece_bytes; }
 
 }  // namespace tyto::cuda

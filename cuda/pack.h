@@ -1,5 +1,5 @@
-// Loading: every weight is read once, in pieces, packed into pinned buffers, and copied from there
-// while the next piece is packed.
+// Loading: every matrix is read once, in pieces, into two pinned buffers in turn, copied to the
+// device while the next piece is read, and put into its layout there.
 #pragma once
 #include <memory>
 

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/ptx.cuh"
+
 namespace tyto::cuda {
 
 constexpr int kWarp = 32;
@@ -56,14 +58,36 @@ __device__ inline Wide load(const void* at) {
   return *static_cast<const Wide*>(at);
 }
 
+// Queues a kernel. Where its code can wait for the kernel before it (begin_kernel), it may be
+// placed on the device while that one still runs.
 template <class... Parameters, class... Arguments>
-cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
-                   const Arguments&... arguments) {
+cudaError_t launch_shared(void (*kernel)(Parameters...), dim3 grid, int threads, int shared_bytes,
+                          cudaStream_t stream, const Arguments&... arguments) {
+  cudaFuncAttributes found{};
+  if (const cudaError_t code = cudaFuncGetAttributes(&found, kernel); code != cudaSuccess)
+    return code;
+  constexpr int kWithoutAsking = 48 << 10;
+  if (shared_bytes > kWithoutAsking) {
+    const cudaError_t code =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    if (code != cudaSuccess) return code;
+  }
+  cudaLaunchAttribute order{};
+  order.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  order.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
   config.stream = stream;
+  config.attrs = &order;
+  config.numAttrs = found.ptxVersion >= 90 ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
+}
+template <class... Parameters, class... Arguments>
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
+                   const Arguments&... arguments) {
+  return launch_shared(kernel, grid, threads, 0, stream, arguments...);
 }
 
 inline unsigned ceil_div(int a, int b) { return static_cast<unsigned>((a + b - 1) / b); }

@@ -18,15 +18,23 @@ struct StepRow {
   std::int32_t position;
 };
 
+// Successive rows of one sequence, which share what is read of its keys and values.
+struct Tile {
+  std::int32_t first, rows;
+};
+
 // Device pointers.
 struct StepView {
   const StepCounts* counts;
   const StepRow* rows;
-  const std::int32_t* outputs;     // rows whose logits are wanted
-  const std::int32_t* first_page;  // [cache][sequence]: where its pages begin
+  const std::int32_t* tile_counts;  // [tiling]
+  const Tile* tiles;                // [tiling][most_rows]
+  const std::int32_t* outputs;      // rows whose logits are wanted
+  const std::int32_t* first_page;   // [cache][sequence]: where its pages begin
   const std::uint32_t* pages;
   const float* hidden;  // [row][width]
   int sequences;        // at most: the stride of first_page
+  int most_rows;        // of a step
 };
 
 }  // namespace tyto::cuda

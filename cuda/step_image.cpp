@@ -12,14 +12,41 @@ T* at(std::byte* base, std::size_t offset) {
   return reinterpret_cast<T*>(base + offset);
 }
 
+// Cuts the rows of a step into tiles, and says how many there are.
+int write_tiles(std::span<const Row> rows, int most, Tile* tiles) {
+  int count = 0;
+  for (int r = 0; r < static_cast<int>(rows.size()); ++r) {
+    Tile* const last = count > 0 ? &tiles[count - 1] : nullptr;
+    if (last && last->rows < most && rows[size(last->first)].sequence == rows[size(r)].sequence)
+      ++last->rows;
+    else
+      tiles[count++] = {r, 1};
+  }
+  return count;
+}
+
 }  // namespace
 
+int tile_rows(const Attention& block) noexcept {
+  constexpr int kVectors = 16;
+  return std::max(1, kVectors / (block.heads / block.kv_heads));
+}
+
 StepLayout::StepLayout(const Plan& plan, const Capacity& capacity)
-    : max_sequences(capacity.sequences), caches(static_cast<int>(plan.caches.size())) {
+    : max_rows(capacity.rows),
+      max_sequences(capacity.sequences),
+      caches(static_cast<int>(plan.caches.size())) {
+  for (const Block& block : plan.blocks)
+    if (const auto* attention = std::get_if<Attention>(&block))
+      if (const int wanted = tile_rows(*attention);
+          std::find(tilings.begin(), tilings.end(), wanted) == tilings.end())
+        tilings.push_back(wanted);
   const std::size_t sequences = size(capacity.sequences) * plan.caches.size();
   const std::size_t most_pages = size((plan.context + kPageTokens - 1) / kPageTokens);
   rows = aligned(sizeof(StepCounts));
-  outputs = aligned(rows + sizeof(StepRow) * size(capacity.rows));
+  tile_counts = aligned(rows + sizeof(StepRow) * size(capacity.rows));
+  tiles = aligned(tile_counts + sizeof(std::int32_t) * tilings.size());
+  outputs = aligned(tiles + sizeof(Tile) * size(capacity.rows) * tilings.size());
   first_page = aligned(outputs + sizeof(std::int32_t) * size(capacity.outputs));
   pages = aligned(first_page + sizeof(std::int32_t) * sequences);
   hidden = aligned(pages + sizeof(PageId) * sequences * most_pages);
@@ -30,11 +57,19 @@ StepView StepLayout::view(const std::byte* base) const noexcept {
   const auto part = [base](std::size_t offset) { return static_cast<const void*>(base + offset); };
   return {static_cast<const StepCounts*>(part(0)),
           static_cast<const StepRow*>(part(rows)),
+          static_cast<const std::int32_t*>(part(tile_counts)),
+          static_cast<const Tile*>(part(tiles)),
           static_cast<const std::int32_t*>(part(outputs)),
           static_cast<const std::int32_t*>(part(first_page)),
           static_cast<const std::uint32_t*>(part(pages)),
           static_cast<const float*>(part(hidden)),
-          max_sequences};
+          max_sequences,
+          max_rows};
+}
+
+int StepLayout::tiling_of(const Attention& block) const noexcept {
+  const auto found = std::find(tilings.begin(), tilings.end(), tile_rows(block));
+  return static_cast<int>(found - tilings.begin());
 }
 
 std::size_t write_step(const StepLayout& layout, const StepInput& input,
@@ -47,6 +82,10 @@ std::size_t write_step(const StepLayout& layout, const StepInput& input,
         row.token,   row.token < 0 ? hidden++ : 0, row.sequence, row.slot, row.begin, row.end,
         row.position};
   }
+
+  for (std::size_t i = 0; i < layout.tilings.size(); ++i)
+    at<std::int32_t>(to, layout.tile_counts)[i] = write_tiles(
+        input.rows, layout.tilings[i], at<Tile>(to, layout.tiles) + i * size(layout.max_rows));
 
   std::int32_t* const wanted = at<std::int32_t>(to, layout.outputs);
   std::int32_t logits = 0;

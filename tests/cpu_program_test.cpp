@@ -266,3 +266,12 @@ TEST_CASE("Sine and cosine are accurate far out", "[cpu]") {
     CHECK(std::abs(cpu::sin_cos(x).cos - std::cos(x)) < 1e-13);
   }
 }
+
+TEST_CASE("A cache of 8-bit floats is refused by name", "[cpu][program]") {
+  PlanShape shape;
+  const auto model = PlanMaker::make(shape);
+  const Slice all{0, static_cast<int>(model->plan.blocks.size())};
+  const auto footprint = backend()->footprint(model->plan, all, CacheType::f8_e4m3, {});
+  REQUIRE_FALSE(footprint);
+  CHECK(footprint.error().code() == ErrorCode::unsupported);
+}

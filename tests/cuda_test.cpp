@@ -19,10 +19,20 @@ bool no_device(const char* name) {
 }
 
 std::unique_ptr<Backend> cuda_backend() { return cuda::new_cuda_backend(0).value(); }
+std::unique_ptr<Backend> reproducible_backend() {
+  return cuda::new_cuda_backend(0, {.reproducible = true}).value();
+}
 
 // In few rows: a thread of a kernel takes long where there is no device.
-float compare(const PlanShape& shape, CacheType type, Measure measure = difference) {
-  return test::compare(cuda_backend, shape, type, measure, kShortSteps, kShortCapacity);
+float compare(const PlanShape& shape, CacheType type, Measure measure = difference,
+              const MakeBackend& make = cuda_backend) {
+  return test::compare(make, shape, type, measure, kShortSteps, kShortCapacity);
+}
+
+// By tensor cores, one step of each of the shapes they take.
+float compare_tiles(const PlanShape& shape, CacheType type) {
+  const Steps steps = {{{0, 0, 11}, {1, 0, 3}}, {{0, 11, 27}}, {{1, 3, 50}}, {{2, 0, 75}}};
+  return test::compare(cuda_backend, shape, type, square_difference, steps, kComparedCapacity);
 }
 
 }  // namespace
@@ -69,6 +79,7 @@ TEST_CASE("Cache types agree with the reference backend on CUDA", "[cuda][gpu]")
     CHECK(compare(shape, CacheType::f16) < 2e-3f);
     CHECK(compare(shape, CacheType::bf16) < 2e-2f);
     CHECK(compare(shape, CacheType::q8_0, square_difference) < 1e-4f);
+    CHECK(compare(shape, CacheType::f8_e4m3, square_difference) < 1e-2f);
   }
 }
 
@@ -79,25 +90,111 @@ TEST_CASE("Weight formats agree with the reference backend on CUDA", "[cuda][gpu
     CAPTURE(name);
     const PlanShape shape = shape_of_format(name.c_str());
     if (name == "f32" || name == "f16" || name == "bf16")
-      CHECK(compare(shape, CacheType::f32) < 2e-5f);
+      CHECK(compare(shape, CacheType::f32, difference, reproducible_backend) < 2e-5f);
     else  // activations are rounded to 8 bits
-      CHECK(compare(shape, CacheType::f32, square_difference) < 3e-3f);
+      CHECK(compare(shape, CacheType::f32, square_difference, reproducible_backend) < 3e-3f);
   }
 }
 
-TEST_CASE("A row's bits on CUDA do not depend on its company", "[cuda][gpu]") {
+TEST_CASE("Weight formats agree with the reference backend on tensor cores", "[cuda][gpu]") {
+  if (no_device("tensor cores")) return;
+  for (const quant::Format* format : quant::formats()) {
+    const std::string name(format->name);
+    CAPTURE(name);
+    const float d = compare_tiles(shape_of_format(name.c_str()), CacheType::f32);
+    if (name == "f32")
+      CHECK(d < 1e-9f);
+    else if (name == "f16")  // activations are rounded to 10 bits of fraction
+      CHECK(d < 1e-5f);
+    else if (name == "bf16")  // to 7
+      CHECK(d < 3e-4f);
+    else  // to 8 bits
+      CHECK(d < 3e-3f);
+  }
+}
+
+TEST_CASE("Widths that are multiples of nothing go by tensor cores", "[cuda][gpu]") {
+  if (no_device("odd widths on tensor cores")) return;
+  for (const char* format : {"bf16", "f16", "q4_0", "q5_1", "q8_0"}) {
+    CAPTURE(format);
+    PlanShape shape;
+    shape.layers = 1;
+    const bool floats = format[0] != 'q';
+    shape.width = floats ? 37 : 96;
+    shape.ff = floats ? 51 : 288;
+    shape.vocab = 33;
+    shape.heads = shape.kv_heads = 3;
+    shape.head_dim = shape.rope.dims = 32;
+    shape.biases = true;
+    shape.format = format;
+    CHECK(compare_tiles(shape, CacheType::f32) < 5e-3f);
+  }
+}
+
+TEST_CASE("Products of many rows agree with the reference backend", "[cuda][gpu]") {
+  if (no_device("products of many rows on CUDA")) return;  // by cuBLASLt, where that is there
+  PlanShape shape;
+  shape.layers = 1;
+  shape.format = "bf16";
+  shape.biases = true;
+  const Capacity capacity{.rows = 160, .sequences = 2, .outputs = 160};
+  const Steps steps = {{{0, 0, 140}}, {{0, 140, 1}, {1, 0, 2}}, {{1, 2, 150}}};
+  CHECK(test::compare(cuda_backend, shape, CacheType::f16, square_difference, steps, capacity) <
+        3e-4f);
+}
+
+TEST_CASE("Attention by tensor cores agrees with the reference backend", "[cuda][gpu]") {
+  if (no_device("attention by tensor cores")) return;
+  struct Heads {
+    int heads, kv_heads, head_dim;
+  };
+  const Heads cases[] = {{4, 2, 32}, {4, 4, 64}, {6, 2, 96}, {8, 1, 128}, {20, 1, 32}};
+  for (const auto& [heads, kv_heads, head_dim] : cases) {
+    CAPTURE(heads, kv_heads, head_dim);
+    PlanShape shape;
+    shape.layers = 1;
+    shape.heads = heads;
+    shape.kv_heads = kv_heads;
+    shape.head_dim = shape.rope.dims = head_dim;
+    CHECK(compare(shape, CacheType::bf16) < 3e-2f);
+    CHECK(compare_tiles(shape, CacheType::f16) < 1e-6f);
+    if (head_dim % 64 == 0) continue;
+    CHECK(compare(shape, CacheType::q8_0, square_difference) < 2e-4f);
+    CHECK(compare(shape, CacheType::f8_e4m3, square_difference) < 1e-2f);
+  }
+}
+
+TEST_CASE("Keys that are cut into splits are all attended to", "[cuda][gpu]") {
+  if (no_device("splits on CUDA")) return;
+  const CacheType type = GENERATE(CacheType::f32, CacheType::bf16);
+  PlanShape shape;
+  shape.layers = 1;
+  shape.heads = 4;
+  shape.kv_heads = 2;
+  shape.head_dim = shape.rope.dims = 32;
+  shape.context = 512;
+  const Steps steps = {{{0, 0, 90}}, {{0, 90, 60}, {1, 0, 2}}, {{0, 150, 1}, {1, 2, 1}}};
+  CHECK(test::compare(cuda_backend, shape, type, square_difference, steps, kComparedCapacity) <
+        1e-4f);
+}
+
+TEST_CASE("A row's bits on CUDA do not depend on its company where that is asked", "[cuda][gpu]") {
   if (no_device("same bits on CUDA")) return;
+  const int head_dim = GENERATE(16, 32);
+  CAPTURE(head_dim);
   PlanShape shape;
   shape.width = shape.ff = 64;
-  shape.head_dim = shape.rope.dims = 16;
+  shape.heads = 4;
+  shape.kv_heads = 2;
+  shape.head_dim = shape.rope.dims = head_dim;
   shape.format = "q8_0";
   const auto model = PlanMaker::make(shape);
   constexpr int kTokens = 20;
-  constexpr Capacity kCapacity{.rows = 32, .sequences = 2, .outputs = 32};
-  const auto tokens = random_tokens(kTokens, shape.vocab);
-  Rig together(cuda_backend(), *model, CacheType::bf16, kCapacity);
-  Rig alone(cuda_backend(), *model, CacheType::bf16, kCapacity);
-  const auto all = together.run(tokens, {{1, 0, 9}, {0, 0, kTokens}});
+  constexpr Capacity kCapacity{.rows = 96, .sequences = 2, .outputs = 96};
+  const auto tokens = random_tokens(70, shape.vocab);
+  Rig together(reproducible_backend(), *model, CacheType::bf16, kCapacity);
+  Rig alone(reproducible_backend(), *model, CacheType::bf16, kCapacity);
+  const auto all = together.run(tokens, {{1, 0, 70}, {0, 0, kTokens}});
   std::vector<float> single;
   for (int i = 0; i < kTokens; ++i) {
     const auto row = alone.run(tokens, {{0, i, 1}});
@@ -203,4 +300,30 @@ TEST_CASE("What CUDA does not serve is refused by name", "[cuda][gpu]") {
   refused = backend->footprint(PlanMaker::make(shape)->plan, all, CacheType::f16, {});
   REQUIRE_FALSE(refused);
   CHECK(std::string(refused.error().message()).find("320") != std::string::npos);
+}
+
+TEST_CASE("Loading to CUDA names the tensor and the row of a number that is not finite",
+          "[cuda][gpu]") {
+  if (no_device("NaN on CUDA")) return;
+  struct Case {
+    const char* format;
+    std::size_t row_bytes, at;  // `at`: of a number in a row
+  };
+  const std::uint32_t nan = 0x7fc07e00;  // of float, and its halves of F16 and BF16
+  for (const auto& [format, row_bytes, at] :
+       {Case{"f32", 1024, 20}, Case{"bf16", 512, 510}, Case{"q8_0", 272, 34},
+        Case{"q6_k", 210, 208}, Case{"q4_1", 160, 22}, Case{"q5_k", 176, 2}}) {
+    CAPTURE(format);
+    const auto model = PlanMaker::make(shape_of_format(format));
+    const Slice all{0, static_cast<int>(model->plan.blocks.size())};
+    const bool wide = format[1] == '3';
+    std::memcpy(model->tensors.bytes("blk.0.up.weight").data() + 17 * row_bytes + at,
+                reinterpret_cast<const std::byte*>(&nan) + (format[0] == 'b' ? 2 : 0),
+                wide ? 4 : 2);
+    const auto error = cuda_backend()->pack(model->plan, all, model->tensors, {}).error();
+    CHECK(error.code() == ErrorCode::bad_file);
+    CHECK(error.message() == "tensor blk.0.up.weight, row 17: a NaN or infinite weight");
+    CHECK(cuda_backend()->pack(model->plan, all, model->tensors,
+                               {.check_weights = false, .progress = {}}));
+  }
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/quant/blocks.h"
+#include "src/quant/e4m3.h"
 #include "src/quant/format.h"
 #include "src/quant/q4_0/format.h"
 #include "src/quant/q6_k/format.h"
@@ -92,4 +93,31 @@ TEST_CASE("Rounding to bfloat16 is to nearest even and keeps NaN", "[quant]") {
   CHECK(rounded(0x7f7fffff) == 0x7f80);  // overflows to infinity
   CHECK(std::isnan(quant::to_float(quant::BF16{rounded(0x7f800001)})));
   CHECK(rounded(0xff800000) == 0xff80);
+}
+
+TEST_CASE("E4M3 rounds to the nearest of its numbers, ties to even", "[quant]") {
+  using quant::E4M3;
+  CHECK(to_float(E4M3{0x01}) == 0x1p-9f);
+  CHECK(to_float(E4M3{0x08}) == 0x1p-6f);
+  CHECK(to_float(E4M3{0x38}) == 1.0f);
+  CHECK(to_float(E4M3{0x7e}) == 448.0f);
+  CHECK(to_float(E4M3{0xc4}) == -3.0f);
+  CHECK(std::isnan(to_float(E4M3{0x7f})));
+  CHECK(std::isnan(to_float(E4M3{0xff})));
+  CHECK(quant::to_e4m3(NAN).bits == 0x7f);
+  CHECK(quant::to_e4m3(1e30f).bits == 0x7e);
+  CHECK(quant::to_e4m3(-INFINITY).bits == 0xfe);
+  for (int bits = 0; bits < 0x7e; ++bits) {
+    const auto code = static_cast<std::uint8_t>(bits);
+    CAPTURE(bits);
+    const float value = to_float(E4M3{code}),
+                next = to_float(E4M3{static_cast<std::uint8_t>(code + 1)});
+    REQUIRE(value < next);
+    CHECK(quant::to_e4m3(value).bits == code);
+    CHECK(quant::to_e4m3(-value).bits == (code | 0x80));
+    const float middle = (value + next) / 2;
+    CHECK(quant::to_e4m3(middle).bits == (code % 2 == 0 ? code : code + 1));
+    CHECK(quant::to_e4m3(std::nextafter(middle, 0.0f)).bits == code);
+    CHECK(quant::to_e4m3(std::nextafter(middle, next)).bits == code + 1);
+  }
 }

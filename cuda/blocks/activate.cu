@@ -23,6 +23,7 @@ __device__ float activated(Activation act, float x) {
 }
 
 __global__ void __launch_bounds__(kWarps* kWarp) activate_kernel(Activate a) {
+  begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
   const int unit = static_cast<int>(blockIdx.y) * kWarps + warp_index();
   if (r >= *a.count || unit * kUnit >= a.to.stride) return;  // whole warps

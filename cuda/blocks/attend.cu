@@ -1,44 +1,55 @@
-// Computes  softmax attention of single rows to cached keys and values
-// Shapes    q [rows][heads][head_dim], pages of the cache -> [rows][heads][head_dim]
-// Launch    a block of 8 warps per row and head; warp w takes the pages p with p % 8 == w, wherever
-//           a row's keys begin, and their results are merged in the order of warps: so a row's bits
-//           depend on nothing else
+// Computes  softmax attention of single rows to cached keys and values, in float
+// Shapes    q [rows][heads][head_dim], pages of the cache -> partials [rows][heads][splits]
+// Launch    a block of 8 warps per row, head and split; warp w takes the pages p with p % 8 == w,
+//           wherever a row's keys begin, and their results are merged in the order of warps: so a
+//           row's bits depend on nothing else
 // Measured  on no device yet
-#include "cuda/kernels/cache.cuh"
+#include "cuda/blocks/attend.h"
 
 namespace tyto::cuda {
 namespace {
 
 constexpr int kWarps = 8, kPerLane = kMaxHead / kWarp;
 
+__device__ void store_no_key(const Partials& to, std::size_t index) {
+  if (threadIdx.x == 0) to.state[index] = make_float2(-INFINITY, 0);
+}
+
 template <class Cache>
 __global__ void __launch_bounds__(kWarps* kWarp)
-    attend_kernel(Heads h, float scale, StepView step, float* out) {
+    attend_kernel(Attend a, StepView step, Splits splits) {
   __shared__ float q[kMaxHead], sums[kWarps][kMaxHead], largest[kWarps], totals[kWarps];
+  begin_kernel();
+  const Heads& h = a.heads;
   const int r = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
+  const int split = static_cast<int>(blockIdx.z);
   if (r >= step.counts->rows) return;
   const StepRow row = step.rows[r];
   const int n = h.head_dim, warp = warp_index(), lane = lane_index();
   const int kv_head = head / (h.heads / h.kv_heads);
-  const std::size_t at = (static_cast<std::size_t>(r) * h.heads + head) * n;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kWarps * kWarp) q[i] = h.q[at + i];
+  const std::size_t index = static_cast<std::size_t>(r) * h.heads + head,
+                    to = index * splits.count + split;
+  const int begin = max(row.begin, split * splits.length);
+  const int end = min(row.end, (split + 1) * splits.length);
+  if (begin >= end) return store_no_key(a.to, to);
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += kWarps * kWarp) q[i] = h.q[index * n + i];
   __syncthreads();
 
   // Online softmax (Milakov and Gimelshein 2018) of this warp's pages.
   float acc[kPerLane] = {}, most = -INFINITY, total = 0;
-  const int first = row.begin / kPageTokens;
-  for (int page = first + (warp - first % kWarps + kWarps) % kWarps; page * kPageTokens < row.end;
+  const int first = begin / kPageTokens;
+  for (int page = first + (warp - first % kWarps + kWarps) % kWarps; page * kPageTokens < end;
        page += kWarps) {
     const std::byte* slots = slot_at(h.cache, step, row.sequence, kv_head, page * kPageTokens);
     for (int s = 0; s < kPageTokens; ++s, slots += h.cache.slot_bytes) {
       const int slot = page * kPageTokens + s;
-      if (slot < row.begin || slot >= row.end) continue;
+      if (slot < begin || slot >= end) continue;
       float product = 0;
       for (int i = lane; i < n; i += kWarp)
         product = fmaf(q[i], Cache::value(slots, n, i), product);
-      const float score = warp_sum(product) * scale, before = most;
+      const float score = warp_sum(product) * (a.scale * kLog2e), before = most;
       most = fmaxf(most, score);
-      const float keep = expf(before - most), weight = expf(score - most);
+      const float keep = exp2f(before - most), weight = exp2f(score - most);
       total = fmaf(total, keep, weight);
       for (int j = 0; j < kPerLane; ++j) {
         const int i = lane + j * kWarp;
@@ -54,22 +65,30 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   __syncthreads();
   for (int w = 0; w < kWarps; ++w) most = fmaxf(most, largest[w]);
   total = 0;
-  for (int w = 0; w < kWarps; ++w) total = fmaf(totals[w], expf(largest[w] - most), total);
+  for (int w = 0; w < kWarps; ++w) total = fmaf(totals[w], exp2f(largest[w] - most), total);
+  if (threadIdx.x == 0) a.to.state[to] = make_float2(most, total);
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kWarps * kWarp) {
     float sum = 0;
-    for (int w = 0; w < kWarps; ++w) sum = fmaf(sums[w][i], expf(largest[w] - most), sum);
-    out[at + i] = sum / total;
+    for (int w = 0; w < kWarps; ++w) sum = fmaf(sums[w][i], exp2f(largest[w] - most), sum);
+    a.to.sums[to * n + i] = sum;
   }
 }
 
 }  // namespace
 
-cudaError_t attend(const Heads& heads, float scale, const StepView& step, float* out, int rows,
-                   cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(heads.heads));
-  return with_cache(heads.cache.type, [&]<class Cache>() {
-    return launch(attend_kernel<Cache>, grid, kWarps * kWarp, stream, heads, scale, step, out);
+cudaError_t attend_rows(const Attend& a, const StepView& step, const Splits& splits, int rows,
+                        cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(a.heads.heads),
+                  static_cast<unsigned>(splits.count));
+  return with_cache(a.heads.cache.type, [&]<class Cache>() {
+    return launch(attend_kernel<Cache>, grid, kWarps * kWarp, stream, a, step, splits);
   });
+}
+
+cudaError_t attend(const Attend& a, const StepView& step, const Splits& splits, int rows,
+                   cudaStream_t stream) {
+  return tiles_serve(a.heads) ? attend_tiles(a, step, splits, rows, stream)
+                              : attend_rows(a, step, splits, rows, stream);
 }
 
 }  // namespace tyto::cuda

@@ -11,6 +11,7 @@ constexpr int kWarps = 4;
 
 // Angles in double: at long positions float loses them.
 __global__ void turn_kernel(Turns t, StepView step) {
+  begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
   if (r >= step.counts->rows) return;
   const double position = step.rows[r].position;
@@ -53,6 +54,7 @@ __device__ void rotate_head(const Heads& h, int row, float* head) {
 template <class Cache>
 __global__ void __launch_bounds__(kWarps* kWarp) store_heads_kernel(Heads h, StepView step) {
   __shared__ float heads[kWarps][kMaxHead];
+  begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
   int index = static_cast<int>(blockIdx.y) * kWarps + warp_index();
   if (r >= step.counts->rows || index >= h.heads + 2 * h.kv_heads) return;  // whole warps

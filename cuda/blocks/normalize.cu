@@ -12,6 +12,7 @@ constexpr int kWarps = 8;
 
 __global__ void __launch_bounds__(kWarps* kWarp) normalize_kernel(Normalize n) {
   __shared__ float parts[kWarps];
+  begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
   if (r >= *n.count) return;
   const float* const x = n.x + static_cast<std::size_t>(n.rows ? n.rows[r] : r) * n.width;
@@ -41,6 +42,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) normalize_kernel(Normalize n) {
 }
 
 __global__ void take_hidden_kernel(StepView step, float* stream, int width) {
+  begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
   if (r >= step.counts->rows) return;
   const float* const from = step.hidden + static_cast<std::size_t>(step.rows[r].hidden) * width;

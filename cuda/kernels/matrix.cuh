@@ -1,21 +1,25 @@
-// Computes  records times a matrix, and rows of a table
+// Computes  records times matrices, rows of a table, and matrices from rows of a file
 // Shapes    records [rows][width], matrix [outputs][width] -> [rows][outputs]
 // Launch    multiply: a warp per output and up to 8 records, 4 outputs per block; lanes take units
-//           in turn. embed: a block per row
+//           in turn. embed: a block per row. pack: a thread per block of the file
 // Order     per lane units ascending, then lanes by halves: a record's result does not depend on
-//           what others are there
+//           what others are there. Tensor cores (tiles.cuh) have another order
 // Measured  on no device yet
 #pragma once
-#include "cuda/kernels/units.cuh"
+#include "cuda/kernels/tiles.cuh"
 
 namespace tyto::cuda {
 
-constexpr int kOutputsPerBlock = 4;
+constexpr int kOutputsPerBlock = 4, kMostRecordsAtOnce = 8;
 
 template <class Matrix, int kRows>
 __global__ void __launch_bounds__(kOutputsPerBlock* kWarp)
-    multiply_kernel(MatrixView w, Records x, Destination to) {
-  const int output = static_cast<int>(blockIdx.x) * kOutputsPerBlock + warp_index();
+    multiply_kernel(const __grid_constant__ Products products, Records x) {
+  begin_kernel();
+  const Share share(products, kOutputsPerBlock);
+  const MatrixView& w = share.part.matrix;
+  const Destination& to = share.part.to;
+  const int output = share.first_output + warp_index();
   const int first = static_cast<int>(blockIdx.y) * kRows, rows = *to.count - first;
   if (rows <= 0 || output >= w.rows) return;  // whole warps only
   float acc[kRows] = {};
@@ -26,32 +30,32 @@ __global__ void __launch_bounds__(kOutputsPerBlock* kWarp)
   }
   for (int r = 0; r < kRows; ++r) {
     if (r >= rows) break;
-    float sum = warp_sum(acc[r]);
-    if (lane_index() != 0) continue;
-    if (to.bias) sum += to.bias[output];
-    float& out = to.out[static_cast<std::size_t>(first + r) * to.stride + output];
-    out = to.add ? out + sum : sum;
+    const float sum = warp_sum(acc[r]);
+    if (lane_index() == 0) store(to, first + r, output, sum);
   }
 }
 
 template <class Matrix, int kRows>
-cudaError_t multiply_by(const MatrixView& w, const Records& x, const Destination& to, int rows,
-                        cudaStream_t stream) {
-  const dim3 grid(ceil_div(w.rows, kOutputsPerBlock), ceil_div(rows, kRows));
-  return launch(multiply_kernel<Matrix, kRows>, grid, kOutputsPerBlock * kWarp, stream, w, x, to);
+cudaError_t multiply_by(const Products& products, const Records& x, int rows, cudaStream_t stream) {
+  const dim3 grid(blocks_of(products, kOutputsPerBlock), ceil_div(rows, kRows));
+  return launch(multiply_kernel<Matrix, kRows>, grid, kOutputsPerBlock * kWarp, stream, products,
+                x);
 }
 template <class Matrix>
-cudaError_t multiply(const MatrixView& w, const Records& x, const Destination& to, int rows,
+cudaError_t multiply(const Products& products, const Records& x, int rows, Order order,
                      cudaStream_t stream) {
-  static_assert(kMostRowsAtOnce == 8);
-  if (rows <= 1) return multiply_by<Matrix, 1>(w, x, to, rows, stream);
-  if (rows <= 2) return multiply_by<Matrix, 2>(w, x, to, rows, stream);
-  if (rows <= 4) return multiply_by<Matrix, 4>(w, x, to, rows, stream);
-  return multiply_by<Matrix, kMostRowsAtOnce>(w, x, to, rows, stream);
+  if (rows <= 1) return multiply_by<Matrix, 1>(products, x, rows, stream);
+  if (rows <= 2) return multiply_by<Matrix, 2>(products, x, rows, stream);
+  if (rows <= 4) return multiply_by<Matrix, 4>(products, x, rows, stream);
+  if constexpr (TilesOf<Matrix>::kServed)
+    if (rows > kMostRecordsAtOnce && order == Order::fastest)
+      return multiply_tiles<typename TilesOf<Matrix>::Tiles>(products, x, rows, stream);
+  return multiply_by<Matrix, kMostRecordsAtOnce>(products, x, rows, stream);
 }
 
 template <class Matrix>
 __global__ void embed_kernel(MatrixView table, bool positions, StepView step, float* stream) {
+  begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
   if (r >= step.counts->rows) return;
   const StepRow row = step.rows[r];
@@ -72,10 +76,48 @@ cudaError_t embed(const MatrixView& table, bool positions, const StepView& step,
                 positions, step, stream);
 }
 
+struct PlanePointers {
+  std::byte* at[kPlanes];
+  std::size_t row_bytes[kPlanes];
+};
+template <class Matrix>
+__global__ void pack_kernel(FileRows rows, PlanePointers to) {
+  begin_kernel();
+  const int blocks = (rows.width + Matrix::kPackedAtOnce - 1) / Matrix::kPackedAtOnce;
+  const auto thread = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int r = static_cast<int>(thread / blocks), i = static_cast<int>(thread % blocks);
+  if (r >= rows.count) return;
+  std::byte* planes[kPlanes];
+  for (int p = 0; p < kPlanes; ++p)
+    planes[p] = to.at[p] + static_cast<std::size_t>(rows.first + r) * to.row_bytes[p];
+  if (!Matrix::pack(rows.data + r * rows.row_bytes, rows.width, i, planes) && rows.not_finite)
+    atomicMin(rows.not_finite, rows.first + r);
+}
+template <class Matrix>
+cudaError_t pack(const FileRows& rows, const MatrixLayout& layout, std::byte* matrix,
+                 cudaStream_t stream) {
+  constexpr int kThreads = 128;
+  PlanePointers to;
+  for (int p = 0; p < kPlanes; ++p) {
+    to.at[p] = matrix + layout.planes[p].offset;
+    to.row_bytes[p] = layout.planes[p].row_bytes;
+  }
+  const int blocks = (rows.width + Matrix::kPackedAtOnce - 1) / Matrix::kPackedAtOnce;
+  return launch(pack_kernel<Matrix>, dim3(ceil_div(rows.count * blocks, kThreads)), kThreads,
+                stream, rows, to);
+}
+
+template <class Matrix>
+Forms forms(Order order) {
+  Forms wanted = Matrix::kQuantized ? Forms{.codes = true} : Forms{.floats = true};
+  if constexpr (TilesOf<Matrix>::kServed)
+    if (order == Order::fastest) wanted |= TilesOf<Matrix>::Tiles::kForms;
+  return wanted;
+}
+
 template <class Matrix>
 constexpr MatrixFormat matrix_format(const quant::Format& format) {
-  return {&format,          Matrix::kQuantized, Matrix::layout,
-          Matrix::pack_row, multiply<Matrix>,   embed<Matrix>};
+  return {&format, forms<Matrix>, Matrix::layout, pack<Matrix>, multiply<Matrix>, embed<Matrix>};
 }
 
 }  // namespace tyto::cuda

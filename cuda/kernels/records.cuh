@@ -14,6 +14,7 @@ __device__ inline void store_unit(const Records& to, int row, int unit, float va
   const int lane = lane_index();
   const std::size_t first = static_cast<std::size_t>(row) * to.stride + unit * kUnit;
   if (to.floats) to.floats[first + lane] = value;
+  if (to.halves) to.halves[first + lane] = float_to_bf16(value);
   if (!to.codes) return;
   const bool finite = !__any_sync(kAllLanes, !isfinite(value));
   const float largest = warp_max(finite ? fabsf(value) : 0.0f);

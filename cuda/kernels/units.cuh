@@ -1,8 +1,6 @@
 // Computes  what a weight format means: the product of one unit of a matrix row with one unit of a
 //           record, single values, and the way from the file's rows to the planes of matrix.h
 #pragma once
-#include <cstring>
-
 #include "cuda/kernels/codes.cuh"
 #include "cuda/kernels/records.cuh"
 #include "cuda/sizes.h"
@@ -19,6 +17,17 @@ inline MatrixLayout layout_of(std::size_t rows, const std::size_t (&row_bytes)[k
   return layout;
 }
 
+__host__ __device__ constexpr std::size_t units_of_row(std::size_t width) {  // with those of zeros
+  return (width + kGroup - 1) / kGroup * (kGroup / kUnit);
+}
+
+template <class Matrix>
+MatrixLayout layout_of_groups(std::size_t rows, std::size_t width) {
+  std::size_t row_bytes[kPlanes];
+  for (int p = 0; p < kPlanes; ++p)
+    row_bytes[p] = (width + kGroup - 1) / kGroup * Matrix::kGroupBytes[p];
+  return layout_of(rows, row_bytes);
+}
 // The codes of a format; signed where they have 8 bits, so that nothing is left to subtract.
 template <class Block>
 struct BlockCodes : Codes<Block::kBits> {
@@ -28,15 +37,15 @@ struct BlockCodes : Codes<Block::kBits> {
 
   // Which unit of a plane.
   __device__ static std::size_t index(const MatrixView& w, int row, int unit) {
-    return static_cast<std::size_t>(w.first_row + row) * (w.width / kUnit) + unit;
+    return static_cast<std::size_t>(w.first_row + row) * units_of_row(w.width) + unit;
   }
   __device__ static void load_words(const MatrixView& w, std::size_t unit, int (&words)[8]) {
-    Codes<Block::kBits>::load_words(w.planes[kLow] + unit * kLowBytes,
-                                    w.planes[kHigh] + unit * kHighBytes, words);
+    Codes<Block::kBits>::load_words(w.planes[kLowPlane] + unit * kLowBytes,
+                                    w.planes[kHighPlane] + unit * kHighBytes, words);
   }
   __device__ static int one(const MatrixView& w, std::size_t unit, int i) {
-    return Codes<Block::kBits>::one(w.planes[kLow] + unit * kLowBytes,
-                                    w.planes[kHigh] + unit * kHighBytes, i) -
+    return Codes<Block::kBits>::one(w.planes[kLowPlane] + unit * kLowBytes,
+                                    w.planes[kHighPlane] + unit * kHighBytes, i) -
            kOffset;
   }
 };
@@ -45,27 +54,32 @@ struct BlockCodes : Codes<Block::kBits> {
 template <class Block>
 struct SimpleMatrix {
   static constexpr bool kQuantized = true, kMinimum = quant::kHasMinimum<Block>;
-  static constexpr int kValues = kUnit;
+  static constexpr int kValues = kUnit, kScales = 1;  // kScales: of a unit, beside a minimum
+  static constexpr int kPackedAtOnce = Block::kValues;
   static constexpr std::size_t kScaleBytes = kMinimum ? 4 : 2;
   using BlockCodes_ = BlockCodes<Block>;
+  static constexpr std::size_t kGroupBytes[kPlanes] = {
+      8 * BlockCodes_::kLowBytes, 8 * BlockCodes_::kHighBytes, 8 * kScaleBytes, 0};
 
   static MatrixLayout layout(std::size_t rows, std::size_t width) {
-    const std::size_t units = width / kUnit;
-    return layout_of(rows, {units * BlockCodes_::kLowBytes, units * BlockCodes_::kHighBytes,
-                            units * kScaleBytes, 0});
+    return layout_of_groups<SimpleMatrix>(rows, width);
   }
-  static void pack_row(const std::byte* row, std::size_t width,
-                       std::byte* const (&planes)[kPlanes]) {
-    for (std::size_t u = 0; u < width / kUnit; ++u) {
-      const Block& block = quant::block_at<Block>(row, u);
-      std::uint8_t codes[kUnit];
-      block.unpack(codes);
-      BlockCodes_::pack(codes, planes[kLow] + u * BlockCodes_::kLowBytes,
-                        planes[kHigh] + u * BlockCodes_::kHighBytes);
-      std::byte* const scales = planes[kScales] + u * kScaleBytes;
-      std::memcpy(scales, &block.d, 2);
-      if constexpr (kMinimum) std::memcpy(scales + 2, &block.m, 2);
+  // Block i of a row: false where a scale is not finite.
+  __device__ static bool pack(const std::byte* row, int, int i,
+                              std::byte* const (&planes)[kPlanes]) {
+    const Block& block = reinterpret_cast<const Block*>(row)[i];
+    std::uint8_t codes[kUnit];
+    block.unpack(codes);
+    BlockCodes_::pack(codes, planes[kLowPlane] + i * BlockCodes_::kLowBytes,
+                      planes[kHighPlane] + i * BlockCodes_::kHighBytes);
+    auto* const scales = reinterpret_cast<std::uint16_t*>(planes[kScalePlane] + i * kScaleBytes);
+    scales[0] = block.d.bits;
+    bool finite = is_finite(block.d);
+    if constexpr (kMinimum) {
+      scales[1] = block.m.bits;
+      finite = finite && is_finite(block.m);
     }
+    return finite;
   }
 
   struct Unit {
@@ -75,8 +89,8 @@ struct SimpleMatrix {
     __device__ Unit(const MatrixView& w, int row, int unit) {
       const std::size_t at = BlockCodes_::index(w, row, unit);
       BlockCodes_::load_words(w, at, words);
-      d = half_at(w.planes[kScales] + at * kScaleBytes, 0);
-      if constexpr (kMinimum) m = half_at(w.planes[kScales] + at * kScaleBytes, 1);
+      d = half_at(w.planes[kScalePlane] + at * kScaleBytes, 0);
+      if constexpr (kMinimum) m = half_at(w.planes[kScalePlane] + at * kScaleBytes, 1);
     }
     __device__ float multiply(const Records& x, int record, int unit, float acc) const {
       const UnitRecord a(x, record, unit);
@@ -89,9 +103,19 @@ struct SimpleMatrix {
     }
   };
 
+  // Of unit u of a group, whose bytes in the planes these are.
+  struct Factors {
+    float scale[kScales], minimum = 0;
+
+    __device__ Factors(const std::byte* scales, const std::byte*, int u) {
+      scale[0] = half_at(scales + u * kScaleBytes, 0);
+      if constexpr (kMinimum) minimum = half_at(scales + u * kScaleBytes, 1);
+    }
+  };
+
   __device__ static float value(const MatrixView& w, int row, int i) {
     const std::size_t at = BlockCodes_::index(w, row, i / kUnit);
-    const std::byte* scales = w.planes[kScales] + at * kScaleBytes;
+    const std::byte* scales = w.planes[kScalePlane] + at * kScaleBytes;
     const float product =
         __fmul_rn(half_at(scales, 0), static_cast<float>(BlockCodes_::one(w, at, i % kUnit)));
     if constexpr (kMinimum) return __fadd_rn(product, half_at(scales, 1));
@@ -103,35 +127,37 @@ struct SimpleMatrix {
 template <class Block>
 struct SuperMatrix {
   static constexpr bool kQuantized = true, kMinimum = quant::kHasMinimum<Block>;
-  static constexpr int kValues = kUnit;
+  static constexpr int kValues = kUnit, kScales = kMinimum ? 1 : 2;
+  static constexpr int kPackedAtOnce = Block::kValues;
   static constexpr std::size_t kUnits = 8, kScaleBytes = 16, kFactorBytes = kMinimum ? 0 : 2;
   using BlockCodes_ = BlockCodes<Block>;
+  static constexpr std::size_t kGroupBytes[kPlanes] = {
+      8 * BlockCodes_::kLowBytes, 8 * BlockCodes_::kHighBytes, kScaleBytes, kFactorBytes};
 
   static MatrixLayout layout(std::size_t rows, std::size_t width) {
-    const std::size_t units = width / kUnit;
-    return layout_of(rows, {units * BlockCodes_::kLowBytes, units * BlockCodes_::kHighBytes,
-                            units / kUnits * kScaleBytes, units / kUnits * kFactorBytes});
+    return layout_of_groups<SuperMatrix>(rows, width);
   }
-  static void pack_row(const std::byte* row, std::size_t width,
-                       std::byte* const (&planes)[kPlanes]) {
-    for (std::size_t g = 0; g < width / Block::kValues; ++g) {
-      const Block& block = quant::block_at<Block>(row, g);
-      std::uint8_t codes[Block::kValues];
-      block.unpack(codes);
-      for (std::size_t u = 0; u < kUnits; ++u)
-        BlockCodes_::pack(codes + u * kUnit,
-                          planes[kLow] + (g * kUnits + u) * BlockCodes_::kLowBytes,
-                          planes[kHigh] + (g * kUnits + u) * BlockCodes_::kHighBytes);
-      std::byte* const scales = planes[kScales] + g * kScaleBytes;
-      if constexpr (kMinimum) {
-        std::memcpy(scales, &block.d, 2);
-        std::memcpy(scales + 2, &block.dmin, 2);
-        std::memcpy(scales + 4, block.sub_scales, 12);
-      } else {
-        std::memcpy(scales, block.sub_scales, kScaleBytes);
-        std::memcpy(planes[kFactors] + g * kFactorBytes, &block.d, kFactorBytes);
-      }
+  __device__ static bool pack(const std::byte* row, int, int i,
+                              std::byte* const (&planes)[kPlanes]) {
+    const Block& block = reinterpret_cast<const Block*>(row)[i];
+    std::uint8_t codes[Block::kValues];
+    block.unpack(codes);
+    for (std::size_t u = 0; u < kUnits; ++u)
+      BlockCodes_::pack(codes + u * kUnit,
+                        planes[kLowPlane] + (i * kUnits + u) * BlockCodes_::kLowBytes,
+                        planes[kHighPlane] + (i * kUnits + u) * BlockCodes_::kHighBytes);
+    std::byte* const scales = planes[kScalePlane] + i * kScaleBytes;
+    bool finite = is_finite(block.d);
+    if constexpr (kMinimum) {
+      reinterpret_cast<std::uint16_t*>(scales)[0] = block.d.bits;
+      reinterpret_cast<std::uint16_t*>(scales)[1] = block.dmin.bits;
+      memcpy(scales + 4, block.sub_scales, 12);
+      finite = finite && is_finite(block.dmin);
+    } else {
+      memcpy(scales, block.sub_scales, kScaleBytes);
+      reinterpret_cast<std::uint16_t*>(planes[kFactorPlane])[i] = block.d.bits;
     }
+    return finite;
   }
 
   // Scales of a unit: one and a minimum, or one for each half.
@@ -139,10 +165,8 @@ struct SuperMatrix {
     float d, dmin = 0;
     int scale[2], minimum = 0;
 
-    __device__ Scales(const MatrixView& w, std::size_t unit) {
-      const std::size_t group = unit / kUnits;
-      const int u = static_cast<int>(unit % kUnits);
-      const std::byte* at = w.planes[kScales] + group * kScaleBytes;
+    // Of unit u of a group, whose bytes in the planes these are.
+    __device__ Scales(const std::byte* at, const std::byte* factor, int u) {
       if constexpr (kMinimum) {
         d = half_at(at, 0);
         dmin = half_at(at, 1);
@@ -157,11 +181,25 @@ struct SuperMatrix {
         }
         scale[1] = scale[0];
       } else {
-        d = half_at(w.planes[kFactors] + group * kFactorBytes, 0);
+        d = half_at(factor, 0);
         const auto* packed = reinterpret_cast<const std::int8_t*>(at) + 2 * u;
         scale[0] = packed[0];
         scale[1] = packed[1];
       }
+    }
+    __device__ Scales(const MatrixView& w, std::size_t unit)
+        : Scales(w.planes[kScalePlane] + unit / kUnits * kScaleBytes,
+                 w.planes[kFactorPlane] + unit / kUnits * kFactorBytes,
+                 static_cast<int>(unit % kUnits)) {}
+  };
+  struct Factors {
+    float scale[SuperMatrix::kScales], minimum;
+
+    __device__ Factors(const std::byte* at, const std::byte* factor, int u) {
+      const Scales scales(at, factor, u);
+      for (int h = 0; h < SuperMatrix::kScales; ++h)
+        scale[h] = scales.d * static_cast<float>(scales.scale[h]);
+      minimum = -scales.dmin * static_cast<float>(scales.minimum);
     }
   };
 
@@ -210,15 +248,25 @@ template <class Value>
 struct FloatMatrix {
   static constexpr bool kQuantized = false;
   static constexpr int kValues = 8;  // of a unit here
+  static constexpr int kPackedAtOnce = kValues;
+  using Value_ = Value;
 
-  static std::size_t padded(std::size_t width) { return (width + kValues - 1) / kValues * kValues; }
+  __host__ __device__ static std::size_t padded(std::size_t width) {
+    return (width + kFloatGroup - 1) / kFloatGroup * kFloatGroup;
+  }
   static MatrixLayout layout(std::size_t rows, std::size_t width) {
     return layout_of(rows, {padded(width) * sizeof(Value), 0, 0, 0});
   }
-  static void pack_row(const std::byte* row, std::size_t width,
-                       std::byte* const (&planes)[kPlanes]) {
-    std::memcpy(planes[kLow], row, width * sizeof(Value));
-    std::memset(planes[kLow] + width * sizeof(Value), 0, (padded(width) - width) * sizeof(Value));
+  __device__ static bool pack(const std::byte* row, int width, int i,
+                              std::byte* const (&planes)[kPlanes]) {
+    const auto* const from = reinterpret_cast<const Value*>(row);
+    auto* const to = reinterpret_cast<Value*>(planes[kLowPlane]);
+    bool finite = true;
+    for (int j = i * kValues; j < min(width, (i + 1) * kValues); ++j) {
+      to[j] = from[j];
+      finite = finite && isfinite(float_of(from[j]));
+    }
+    return finite;
   }
 
   struct alignas(16) Unit {
@@ -244,8 +292,8 @@ struct FloatMatrix {
 
  private:
   __device__ static const std::byte* at(const MatrixView& w, int row) {
-    const auto stride = static_cast<std::size_t>((w.width + kValues - 1) / kValues * kValues);
-    return w.planes[kLow] + static_cast<std::size_t>(w.first_row + row) * stride * sizeof(Value);
+    return w.planes[kLowPlane] +
+           static_cast<std::size_t>(w.first_row + row) * padded(w.width) * sizeof(Value);
   }
 };
 

@@ -43,6 +43,7 @@ tyto::CacheType cache_type_of(const std::string& name) {
   if (name == "f16") return tyto::CacheType::f16;
   if (name == "q8_0") return tyto::CacheType::q8_0;
   if (name == "q4_0") return tyto::CacheType::q4_0;
+  if (name == "f8_e4m3") return tyto::CacheType::f8_e4m3;
   return name == "f32" ? tyto::CacheType::f32 : tyto::CacheType::bf16;
 }
 
@@ -86,7 +87,9 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
                   "Room for this many tokens; 4096, if not given. A text gets at most the "
                   "model's own context")
       ->check(CLI::Range(1, 1 << 30));
-  command.add_option("--kv", arguments.cache_type, "Type of the cache: bf16, f16, f32, q8_0, q4_0")
+  command
+      .add_option("--kv", arguments.cache_type,
+                  "Type of the cache: bf16, f16, f32, q8_0, q4_0, f8_e4m3")
       ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0", "q4_0"}))
       ->capture_default_str();
   command

@@ -24,9 +24,19 @@ struct CudaDevice {
 // threads at once; leaves the calling thread's current device as it was.
 TYTO_EXPORT Result<std::vector<CudaDevice>> cuda_devices();
 
+struct CudaOptions {
+  // A row's bits depend on nothing but its own sequence: not on what other sessions are in its
+  // step, nor on how a prompt is cut. Slower for more than 8 rows, which then go without tensor
+  // cores; attention keeps them.
+  bool reproducible = false;
+  // The device prefers what others ask of it, such as the frames of a game.
+  bool low_priority = false;
+};
+
 // For ModelOptions::accelerator, whether there is a device or not: loading tells. Null where there
 // is no memory.
-TYTO_EXPORT std::shared_ptr<const Accelerator> cuda_accelerator() noexcept;
+TYTO_EXPORT std::shared_ptr<const Accelerator> cuda_accelerator(
+    const CudaOptions& options = {}) noexcept;
 
 }  // namespace v1
 }  // namespace tyto

@@ -24,7 +24,8 @@ inline namespace v1 {
 // the others never do.
 enum class Isa : unsigned char { best, scalar, avx2, avx512, amx, neon };
 // Of keys and values. q8_0 and q4_0: 8 or 4 bits a value and a float for each 32 of a head.
-enum class CacheType : unsigned char { bf16, f16, f32, q8_0, q4_0 };
+// f8_e4m3: floats of 8 bits up to 448, on CUDA and by the reference alone.
+enum class CacheType : unsigned char { bf16, f16, f32, q8_0, q4_0, f8_e4m3 };
 
 // The most one step may hold; workspace follows.
 struct Limits {

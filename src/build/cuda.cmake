@@ -29,7 +29,7 @@ enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 
 tyto_add_library(tyto_cuda EXPORT cuda HEADERS ${PROJECT_SOURCE_DIR}/include/tyto/cuda.h SOURCES ${tyto_cuda_sources}
-                 DEPENDS CUDA::cudart_static)
+                 DEPENDS CUDA::cudart_static ${CMAKE_DL_LIBS})
 foreach(kind ${tyto_kinds})
   target_link_libraries(tyto_cuda_${kind} PUBLIC tyto_${kind})
 endforeach()

@@ -12,6 +12,13 @@
 #include <cstdint>
 #include <cstring>
 
+// Blocks are unpacked on other devices, too.
+#ifdef __CUDACC__
+#define TYTO_EVERYWHERE __host__ __device__
+#else
+#define TYTO_EVERYWHERE
+#endif
+
 namespace tyto::quant {
 
 // IEEE 754 half precision, as stored.
@@ -80,7 +87,8 @@ const Block& block_at(const std::byte* blocks, std::size_t index) noexcept {
 }
 
 // The low nibbles of `count` bytes, then the high nibbles.
-inline void unpack_nibbles(const std::uint8_t* bytes, int count, std::uint8_t* out) noexcept {
+TYTO_EVERYWHERE inline void unpack_nibbles(const std::uint8_t* bytes, int count,
+                                           std::uint8_t* out) noexcept {
   for (int i = 0; i < count; ++i) {
     out[i] = bytes[i] & 15;
     out[count + i] = bytes[i] >> 4;
@@ -88,7 +96,8 @@ inline void unpack_nibbles(const std::uint8_t* bytes, int count, std::uint8_t* o
 }
 
 // Adds 16 to those of `codes`, eight to a byte of `bits`, whose bit is set.
-inline void add_fifth_bits(const std::uint8_t* bits, int count, std::uint8_t* codes) noexcept {
+TYTO_EVERYWHERE inline void add_fifth_bits(const std::uint8_t* bits, int count,
+                                           std::uint8_t* codes) noexcept {
   for (int i = 0; i < count / 8; ++i) {
     // Byte j keeps bit j alone; then its highest bit says whether it is not zero.
     const std::uint64_t own = bits[i] * 0x0101010101010101u & 0x8040201008040201u;
@@ -174,7 +183,9 @@ void dequantize_blocks(const std::byte* blocks, std::size_t count, float* values
 inline bool is_finite(float value) noexcept {
   return (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) != 0x7f800000u;
 }
-inline bool is_finite(F16 value) noexcept { return (value.bits & 0x7c00u) != 0x7c00u; }
+TYTO_EVERYWHERE inline bool is_finite(F16 value) noexcept {
+  return (value.bits & 0x7c00u) != 0x7c00u;
+}
 inline bool is_finite(BF16 value) noexcept { return (value.bits & 0x7f80u) != 0x7f80u; }
 
 template <class Block>

@@ -1,9 +1,11 @@
 // The language of kernels on the host (cuda_runtime_api.h). The threads of a block are fibers that
 // run until they wait for each other; blocks run one after the other.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "cuda_runtime_api.h"
 
@@ -12,6 +14,7 @@
 #define __host__
 #define __shared__ static  // of one block at a time
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 inline float2 make_float2(float x, float y) { return {x, y}; }
 
@@ -22,21 +25,37 @@ namespace fake_cuda {
 
 void wait_for_block();
 void wait_for_warp();
-std::uint64_t* warp_values();  // one of each lane of this thread's warp
+void begin_thread();  // every thread of a kernel calls it
+std::byte* dynamic_shared();
+// Copies to shared memory by this thread, which happen when they are waited for.
+void add_copy(void* to, const void* from, std::size_t bytes);
+void commit_copies();
+void wait_copies(int pending);
+
+inline constexpr std::size_t kMostShared = 32;
+// Bytes that every lane of this thread's warp writes, [lane][kMostShared].
+std::byte* warp_bytes();
+
+// What every lane of the warp has: [lane], until its next exchange.
+template <class T>
+const T* share(const T& value) {
+  static_assert(sizeof(T) <= kMostShared && std::is_trivially_copyable_v<T>);
+  T* const values = reinterpret_cast<T*>(warp_bytes());
+  std::memcpy(&values[threadIdx.x % 32], &value, sizeof(T));
+  wait_for_warp();
+  return values;
+}
 
 template <class T>
 T exchange(T value, unsigned from_lane) {
-  std::uint64_t* const values = warp_values();
-  T result;
-  std::memcpy(&values[threadIdx.x % 32], &value, sizeof(T));
-  wait_for_warp();
-  std::memcpy(&result, &values[from_lane % 32], sizeof(T));
-  return result;
+  return share(value)[from_lane % 32];
 }
 
 }  // namespace fake_cuda
 
 using std::isfinite;
+using std::max;
+using std::min;
 
 inline void __syncthreads() { fake_cuda::wait_for_block(); }
 inline void __syncwarp() { fake_cuda::wait_for_warp(); }
@@ -49,6 +68,17 @@ inline int __any_sync(unsigned, int predicate) {
   for (int distance = 16; distance > 0; distance /= 2)
     any |= __shfl_xor_sync(0xffffffffu, any, distance);
   return any;
+}
+// Bytes of two words, four of them, as the digits of `which` say.
+inline unsigned __byte_perm(unsigned a, unsigned b, unsigned which) {
+  const std::uint64_t both = static_cast<std::uint64_t>(b) << 32 | a;
+  unsigned out = 0;
+  for (unsigned i = 0; i < 4; ++i)
+    out |= static_cast<unsigned>(both >> (which >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+  return out;
+}
+inline int atomicMin(std::int32_t* to, int value) {
+  return std::exchange(*to, std::min(*to, value));
 }
 inline int __dp4a(int a, int b, int sum) {
   for (int i = 0; i < 4; ++i)

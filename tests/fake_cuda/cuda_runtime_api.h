@@ -78,14 +78,16 @@ struct Machine {
   cudaError_t failure = cudaErrorIllegalAddress;
   bool lost = false, capturing = false;
   std::size_t allocated = 0;  // bytes of device and pinned memory that nobody has freed
-  int streams = 0, graphs = 0, events = 0;  // that nobody has destroyed
+  int streams = 0, graphs = 0, events = 0, blas = 0;  // that nobody has destroyed
+  bool has_blas = true;
 };
 Machine& machine();
 
 cudaError_t call();       // counts one
 cudaError_t host_call();  // the same, of a call that is not allowed while a stream captures
 void queue(Stream* stream, Work work);
-void run_grid(dim3 grid, dim3 block, const Work& kernel);
+void run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const Work& kernel);
+inline constexpr int kSharedMemory = 99 << 10;  // of a block; devices have up to 227 KiB
 
 }  // namespace fake_cuda
 
@@ -109,7 +111,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
                             cudaStream_t stream);
 cudaError_t cudaMemset2DAsync(void* to, std::size_t pitch, int value, std::size_t width,
                               std::size_t height, cudaStream_t stream);
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest);
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
@@ -125,19 +128,43 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
+  attributes->ptxVersion = 90;
+  return fake_cuda::call();
+}
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
+  return bytes > fake_cuda::kSharedMemory ? cudaErrorInvalidValue : fake_cuda::call();
+}
+
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    int programmaticStreamSerializationAllowed;
+  } val;
+};
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   std::size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
+  cudaLaunchAttribute* attrs = nullptr;
+  unsigned numAttrs = 0;
 };
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
   if (const cudaError_t code = fake_cuda::call(); code != cudaSuccess) return code;
   const std::tuple<Parameters...> values(std::forward<Arguments>(arguments)...);
+  const auto shared = config->dynamicSmemBytes;
   fake_cuda::queue(config->stream,
-                   [kernel, values, grid = config->gridDim, block = config->blockDim] {
-                     fake_cuda::run_grid(grid, block, [&] { std::apply(kernel, values); });
+                   [kernel, values, grid = config->gridDim, block = config->blockDim, shared] {
+                     fake_cuda::run_grid(grid, block, shared, [&] { std::apply(kernel, values); });
                    });
   return cudaSuccess;
 }

@@ -3,7 +3,7 @@
 #include "cuda/cuda_backend.h"
 #include "cuda_runtime_api.h"
 #include "src/base/error.h"
-#include "tests/catch.h"
+#include "tests/block_comparison.h"
 #include "tests/random_plan.h"
 #include "tyto/cuda.h"
 
@@ -81,7 +81,7 @@ TEST_CASE("Every call of the CUDA runtime may fail: an error of its kind, and no
     else
       CHECK(code == ErrorCode::device_lost);
     CHECK(machine.allocated == 0);
-    CHECK(machine.streams + machine.graphs + machine.events == 0);
+    CHECK(machine.streams + machine.graphs + machine.events + machine.blas == 0);
   }
 }
 
@@ -98,6 +98,24 @@ TEST_CASE("Too little device memory is an error that tells how much was asked", 
   CHECK(weights.error().code() == ErrorCode::device_memory);
   CHECK(std::string(weights.error().message()).find(std::to_string(footprint.weights)) !=
         std::string::npos);
+}
+
+TEST_CASE("Without cuBLASLt products of many rows are computed all the same", "[fake_cuda]") {
+  const Restored restored;
+  PlanShape shape;
+  shape.layers = 1;
+  shape.format = "bf16";
+  constexpr Capacity capacity{.rows = 130, .sequences = 1, .outputs = 130};
+  const auto model = PlanMaker::make(shape);
+  const auto tokens = random_tokens(130, shape.vocab);
+  const auto logits = [&](bool has_blas) {
+    fake_cuda::machine().has_blas = has_blas;
+    Rig rig(cuda::new_cuda_backend(0).value(), *model, CacheType::f16, capacity);
+    return rig.run(tokens, {{0, 0, 130}});
+  };
+  const auto with = logits(true), without = logits(false);
+  CHECK(with != without);  // not the same sums
+  CHECK(square_difference(with, without) < 1e-5f);
 }
 
 TEST_CASE("No driver, an old one and no device are no devices", "[fake_cuda]") {

@@ -2,8 +2,10 @@
 // which asks the kernel nothing.
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -28,15 +30,23 @@ struct Barrier {
 };
 struct Warp {
   Barrier barrier;
-  std::uint64_t values[2][kLanes] = {};
+  alignas(16) std::byte bytes[2][kLanes * kMostShared] = {};
 };
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
 using Place = void* [5];  // of __builtin_setjmp
 struct Fiber {
   ucontext_t beginning;
   Place place;
   std::unique_ptr<char[]> stack;
   bool begun = false, ended = false;
+  // Of the kernel that runs.
+  bool ordered = false;                   // has called begin_thread()
+  std::vector<std::vector<Copy>> copies;  // groups that were not waited for, and the open one
 };
 
 [[noreturn]] void fatal(const char* what) {
@@ -50,6 +60,7 @@ struct Block {
   Place scheduler;
   std::vector<Fiber> fibers;
   std::vector<Warp> warps;
+  std::vector<std::byte> shared;
   Barrier barrier;
   unsigned current = 0;
   bool moved = false;  // since the scheduler last looked at every thread
@@ -95,7 +106,11 @@ void leave(Barrier& barrier) {
 void run_threads() {
   for (Block& b = block;; yield()) {
     (*b.kernel)();
-    b.fibers[b.current].ended = true;
+    Fiber& fiber = b.fibers[b.current];
+    if (!fiber.ordered) fatal("a kernel does not begin with begin_kernel()");
+    for (const std::vector<Copy>& group : fiber.copies)
+      if (!group.empty()) fatal("a thread ends before its copies to shared memory");
+    fiber.ended = true;
     b.moved = true;
     leave(b.barrier);
     leave(warp().barrier);
@@ -119,7 +134,8 @@ void run_block(unsigned threads) {
   b.fibers.resize(kMostThreads);  // once: what is begun must not move
   for (unsigned t = 0; t < threads; ++t) {
     ++b.warps[t / kLanes].barrier.members;
-    b.fibers[t].ended = false;
+    b.fibers[t].ended = b.fibers[t].ordered = false;
+    b.fibers[t].copies.assign(1, {});
     if (!b.fibers[t].stack) begin(b.fibers[t]);
   }
   for (unsigned alive = threads; alive > 0;) {
@@ -143,19 +159,40 @@ void run_block(unsigned threads) {
 void wait_for_block() { wait_at(block.barrier); }
 void wait_for_warp() { wait_at(warp().barrier); }
 // In turn, so that a value is there until every lane has come to the next exchange.
-std::uint64_t* warp_values() {
+std::byte* warp_bytes() {
   if (warp().barrier.members < kLanes)
     fatal("lanes of a warp that has ended in part exchange values");
-  return warp().values[warp().barrier.generation % 2];
+  return warp().bytes[warp().barrier.generation % 2];
 }
 
-void run_grid(dim3 grid, dim3 threads, const Work& kernel) {
+void begin_thread() { block.fibers[block.current].ordered = true; }
+std::byte* dynamic_shared() { return block.shared.data(); }
+
+void add_copy(void* to, const void* from, std::size_t bytes) {
+  const auto misplaced = [bytes](const void* at) {
+    return reinterpret_cast<std::uintptr_t>(at) % bytes != 0;
+  };
+  if (misplaced(to) || misplaced(from)) fatal("a copy to shared memory is not aligned");
+  block.fibers[block.current].copies.back().push_back({to, from, bytes});
+}
+void commit_copies() { block.fibers[block.current].copies.emplace_back(); }
+void wait_copies(int pending) {
+  auto& groups = block.fibers[block.current].copies;
+  while (static_cast<int>(groups.size()) - 1 > pending) {  // the last one is open
+    for (const Copy& copy : groups.front()) std::memcpy(copy.to, copy.from, copy.bytes);
+    groups.erase(groups.begin());
+  }
+}
+
+void run_grid(dim3 grid, dim3 threads, std::size_t shared_bytes, const Work& kernel) {
   block.kernel = &kernel;
+  block.shared.assign(shared_bytes + 128, std::byte{0xff});
   blockDim = threads;
   for (unsigned z = 0; z < grid.z; ++z)
     for (unsigned y = 0; y < grid.y; ++y)
       for (unsigned x = 0; x < grid.x; ++x) {
         blockIdx = {x, y, z};
+        std::fill(block.shared.begin(), block.shared.end(), std::byte{0xff});
         run_block(threads.x);
       }
 }

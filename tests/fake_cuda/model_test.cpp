@@ -44,6 +44,10 @@ TEST_CASE("A model generates on CUDA what it does by the reference", "[fake_cuda
   const Model reference = load_tiny(options_of("reference")).value();
   CHECK(std::string(cuda.describe()).find("cuda:0") != std::string::npos);
   CHECK(greedy(cuda) == greedy(reference));
+
+  ModelOptions careful = options_of("cuda");
+  careful.accelerator = cuda_accelerator({.reproducible = true, .low_priority = true});
+  CHECK(greedy(load_tiny(careful).value()) == greedy(reference));
 }
 
 TEST_CASE("A model's plan for CUDA keeps device and host apart", "[fake_cuda]") {

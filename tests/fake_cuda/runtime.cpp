@@ -122,7 +122,12 @@ cudaError_t cudaMemset2DAsync(void* to, std::size_t pitch, int value, std::size_
   });
   return cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0;
+  *greatest = -5;
+  return call();
+}
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int) {
   return make(stream, machine().streams);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { return destroy(stream, machine().streams); }

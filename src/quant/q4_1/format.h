@@ -11,7 +11,7 @@ struct Block {
   std::uint8_t codes[16];
 
   const std::uint8_t* nibbles() const noexcept { return codes; }  // as panels have them
-  void unpack(std::uint8_t* out) const noexcept { unpack_nibbles(codes, 16, out); }
+  TYTO_EVERYWHERE void unpack(std::uint8_t* out) const noexcept { unpack_nibbles(codes, 16, out); }
 };
 static_assert(sizeof(Block) == 20);
 

@@ -12,7 +12,7 @@ struct Block {
   std::uint8_t sub_scales[12];
   std::uint8_t codes[128];
 
-  void unpack(std::uint8_t* out) const noexcept {
+  TYTO_EVERYWHERE void unpack(std::uint8_t* out) const noexcept {
     for (int pair = 0; pair < 4; ++pair) unpack_nibbles(codes + pair * 32, 32, out + pair * 64);
   }
 };

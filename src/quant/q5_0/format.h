@@ -12,7 +12,7 @@ struct Block {
   std::uint8_t high[4];
   std::uint8_t low[16];
 
-  void unpack(std::uint8_t* out) const noexcept {
+  TYTO_EVERYWHERE void unpack(std::uint8_t* out) const noexcept {
     unpack_nibbles(low, 16, out);
     add_fifth_bits(high, 32, out);
   }

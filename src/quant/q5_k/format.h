@@ -14,7 +14,7 @@ struct Block {
   std::uint8_t high[32];
   std::uint8_t low[128];
 
-  void unpack(std::uint8_t* out) const noexcept {
+  TYTO_EVERYWHERE void unpack(std::uint8_t* out) const noexcept {
     for (int pair = 0; pair < 4; ++pair) unpack_nibbles(low + pair * 32, 32, out + pair * 64);
     for (int sub = 0; sub < 8; ++sub)
       for (int i = 0; i < 32; ++i)

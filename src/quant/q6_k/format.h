@@ -14,7 +14,7 @@ struct Block {
   std::int8_t sub_scales[16];
   F16 d;
 
-  void unpack(std::uint8_t* out) const noexcept {
+  TYTO_EVERYWHERE void unpack(std::uint8_t* out) const noexcept {
     for (int half = 0; half < 2; ++half) {
       unpack_nibbles(low + half * 64, 64, out + half * 128);
       for (int quarter = 0; quarter < 4; ++quarter)

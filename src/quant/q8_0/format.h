@@ -10,7 +10,7 @@ struct Block {
   F16 d;
   std::int8_t codes[32];
 
-  void unpack(std::uint8_t* out) const noexcept {
+  TYTO_EVERYWHERE void unpack(std::uint8_t* out) const noexcept {
     for (int i = 0; i < 32; ++i) out[i] = static_cast<std::uint8_t>(codes[i] + kOffset);
   }
 };

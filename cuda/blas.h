@@ -1,0 +1,62 @@
+// Products of many rows by cuBLASLt, where the machine has it.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "cuda/blas_library.h"
+#include "cuda/device.h"
+#include "cuda/matrix.h"
+
+namespace tyto::cuda {
+
+inline constexpr int kLeastBlasRows = 128;  // with fewer the kernels of cuda/kernels do it
+inline constexpr std::size_t kBlasWorkspace = 32 << 20;  // what the library asks for, at most
+
+// cuBLASLt's own state on a device. Immutable.
+class Blas {
+ public:
+  static Result<std::shared_ptr<const Blas>> open(int device);  // null: this machine has none
+  ~Blas();
+  Blas(const Blas&) = delete;
+  Blas& operator=(const Blas&) = delete;
+
+  const BlasLibrary& library() const noexcept { return library_; }
+  cublasLtHandle_t handle() const noexcept { return handle_; }
+
+ private:
+  Blas(const BlasLibrary& library, int device, cublasLtHandle_t handle)
+      : library_(library), device_(device), handle_(handle) {}
+
+  const BlasLibrary& library_;
+  const int device_;
+  const cublasLtHandle_t handle_;
+};
+
+// A matrix of BF16 times records of BF16, sums in float. Unlike kernels it computes all `rows`
+// records, whether they are there or not. One thread at a time.
+class BlasProduct {
+ public:
+  BlasProduct(std::shared_ptr<const Blas> blas, const Products::Part& part, const Records& x,
+              std::byte* workspace);
+  ~BlasProduct();
+  BlasProduct(const BlasProduct&) = delete;
+  BlasProduct& operator=(const BlasProduct&) = delete;
+
+  // Not: a bias added to what is there.
+  static bool serves(const Products::Part& part) { return !(part.to.bias && part.to.add); }
+
+  cudaError_t multiply(int rows, cudaStream_t stream);
+
+ private:
+  struct Shape;  // what the library knows of one number of rows
+  cublasStatus_t prepare(Shape& shape) const;
+  std::int64_t stride() const;  // of the matrix, in values
+
+  const std::shared_ptr<const Blas> blas_;
+  const Products::Part part_;
+  const Records x_;
+  std::byte* const workspace_;
+  std::vector<std::unique_ptr<Shape>> shapes_;
+};
+
+}  // namespace tyto::cuda
