@@ -117,27 +117,8 @@ struct IntegerTiles {
   __device__ static void multiply(const std::byte* stage, int first_output, int unit, int tiles,
                                   typename Shape::Sums& acc) {
     using Places = Stage<Shape>;
-    using Codes = typename Matrix::BlockCodes_;
     const int g = lane_index() / 4, t = lane_index() % 4;
-    unsigned a[2][4];
-    float scale[2][2][Matrix::kScales], minimum[2][2];
-    for (int m = 0; m < 2; ++m)
-      for (int h = 0; h < 2; ++h) {
-        const int row = first_output + 16 * m + 8 * h + g;
-        int first, second;
-        Codes::load_pair(stage + row * Low::kStride + unit * static_cast<int>(Codes::kLowBytes),
-                         stage + Places::kHigh + row * High::kStride +
-                             unit * static_cast<int>(Codes::kHighBytes),
-                         t, first, second);
-        a[m][h] = static_cast<unsigned>(first);
-        a[m][2 + h] = static_cast<unsigned>(second);
-        const typename Matrix::Factors factors(stage + Places::kScale + row * Scale::kStride,
-                                               stage + Places::kFactor + row * Factor::kStride,
-                                               unit);
-        for (int s = 0; s < Matrix::kScales; ++s) scale[m][h][s] = factors.scale[s];
-        minimum[m][h] = factors.minimum;
-      }
-
+    const Weights w = weights<Shape>(stage, first_output, unit);
     TYTO_UNROLL
     for (int n = 0; n < Shape::kRecordTiles; ++n) {
       if (n >= tiles) break;
@@ -159,25 +140,55 @@ struct IntegerTiles {
           int product[4];
           for (int i = 0; i < 4; ++i) {
             const int(&of)[2] = sums[i % 2];
-            product[i] = -Codes::kOffset * (Matrix::kScales == 1 ? of[0] + of[1] : of[s]);
+            product[i] =
+                -Matrix::BlockCodes_::kOffset * (Matrix::kScales == 1 ? of[0] + of[1] : of[s]);
           }
           if constexpr (Matrix::kScales == 1)
-            multiply_int8(product, a[m], b);
+            multiply_int8(product, w.a[m], b);
           else
-            multiply_int8(product, a[m][2 * s], a[m][2 * s + 1], b[s]);
+            multiply_int8(product, w.a[m][2 * s], w.a[m][2 * s + 1], b[s]);
           for (int i = 0; i < 4; ++i)
             acc[m][n][i] =
-                fmaf(static_cast<float>(product[i]), scale[m][i / 2][s] * x[i % 2], acc[m][n][i]);
+                fmaf(static_cast<float>(product[i]), w.scale[m][i / 2][s] * x[i % 2], acc[m][n][i]);
         }
         if constexpr (Matrix::kMinimum)
           for (int i = 0; i < 4; ++i)
             acc[m][n][i] = fmaf(static_cast<float>(sums[i % 2][0] + sums[i % 2][1]),
-                                minimum[m][i / 2] * x[i % 2], acc[m][n][i]);
+                                w.minimum[m][i / 2] * x[i % 2], acc[m][n][i]);
       }
     }
   }
 
  private:
+  // One unit of 32 outputs: products of 16, of which a lane has two rows.
+  struct Weights {
+    unsigned a[2][4];
+    float scale[2][2][Matrix::kScales], minimum[2][2];
+  };
+  template <class Shape>
+  __device__ static Weights weights(const std::byte* stage, int first_output, int unit) {
+    using Places = Stage<Shape>;
+    using Codes = typename Matrix::BlockCodes_;
+    Weights w;
+    for (int m = 0; m < 2; ++m)
+      for (int h = 0; h < 2; ++h) {
+        const int row = first_output + 16 * m + 8 * h + lane_index() / 4;
+        int first, second;
+        Codes::load_pair(stage + row * Low::kStride + unit * static_cast<int>(Codes::kLowBytes),
+                         stage + Places::kHigh + row * High::kStride +
+                             unit * static_cast<int>(Codes::kHighBytes),
+                         lane_index() % 4, first, second);
+        w.a[m][h] = static_cast<unsigned>(first);
+        w.a[m][2 + h] = static_cast<unsigned>(second);
+        const typename Matrix::Factors factors(stage + Places::kScale + row * Scale::kStride,
+                                               stage + Places::kFactor + row * Factor::kStride,
+                                               unit);
+        for (int s = 0; s < Matrix::kScales; ++s) w.scale[m][h][s] = factors.scale[s];
+        w.minimum[m][h] = factors.minimum;
+      }
+    return w;
+  }
+
   template <class Shape, int kPlane, class Of>
   __device__ static void fill_plane(std::byte* to, const TileSource& s, int groups, int group) {
     constexpr int kBytes = static_cast<int>(Matrix::kGroupBytes[kPlane]);
