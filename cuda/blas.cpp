@@ -26,7 +26,10 @@ Result<std::shared_ptr<const Blas>> Blas::open(int device) {
   if (!library) return std::shared_ptr<const Blas>();
   const DeviceScope scope(device);
   cublasLtHandle_t handle = nullptr;
-  TYTO_CUDA_TRY(as_cuda_error(library->create(&handle)));
+  const cublasStatus_t created = library->create(&handle);
+  if (created == CUBLAS_STATUS_ALLOC_FAILED)
+    return fail(ErrorCode::device_memory, "cuda:{}: no memory for cuBLASLt", device);
+  if (created != CUBLAS_STATUS_SUCCESS) return std::shared_ptr<const Blas>();
   return std::shared_ptr<const Blas>(new Blas(*library, device, handle));
 }
 
@@ -48,6 +51,7 @@ struct BlasProduct::Shape {
   cublasLtMatmulDesc_t product = nullptr;
   cublasLtMatrixLayout_t matrix = nullptr, records = nullptr, out = nullptr;
   cublasLtMatmulAlgo_t algorithm{};
+  bool served = false;
 };
 
 BlasProduct::BlasProduct(std::shared_ptr<const Blas> blas, const Products::Part& part,
@@ -100,16 +104,27 @@ std::int64_t BlasProduct::stride() const {
   return (part_.matrix.width + kFloatGroup - 1) / kFloatGroup * kFloatGroup;
 }
 
-cudaError_t BlasProduct::multiply(int rows, cudaStream_t stream) {
-  auto known = std::find_if(shapes_.begin(), shapes_.end(),
-                            [rows](const auto& shape) { return shape->rows == rows; });
-  if (known == shapes_.end()) {
+const BlasProduct::Shape* BlasProduct::known(int rows) const {
+  const auto found = std::find_if(shapes_.begin(), shapes_.end(),
+                                  [rows](const auto& shape) { return shape->rows == rows; });
+  return found == shapes_.end() ? nullptr : found->get();
+}
+
+cudaError_t BlasProduct::find(int rows, bool& served) {
+  if (!known(rows)) {
     auto shape = std::make_unique<Shape>(blas_->library(), rows);
-    if (const auto code = prepare(*shape); code != CUBLAS_STATUS_SUCCESS)
-      return as_cuda_error(code);
-    known = shapes_.insert(known, std::move(shape));
+    const bool possible = !(part_.to.bias && part_.to.add);
+    const cublasStatus_t status = possible ? prepare(*shape) : CUBLAS_STATUS_NOT_SUPPORTED;
+    shape->served = status == CUBLAS_STATUS_SUCCESS;
+    if (!shape->served && status != CUBLAS_STATUS_NOT_SUPPORTED) return as_cuda_error(status);
+    shapes_.push_back(std::move(shape));
   }
-  const Shape& s = **known;
+  served = known(rows)->served;
+  return cudaSuccess;
+}
+
+cudaError_t BlasProduct::multiply(int rows, cudaStream_t stream) {
+  const Shape& s = *known(rows);
   const std::byte* const matrix =
       part_.matrix.planes[kLowPlane] + part_.matrix.first_row * stride() * 2;
   const float one = 1, keep = part_.to.add ? 1 : 0;

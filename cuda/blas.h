@@ -15,7 +15,8 @@ inline constexpr std::size_t kBlasWorkspace = 32 << 20;  // what the library ask
 // cuBLASLt's own state on a device. Immutable.
 class Blas {
  public:
-  static Result<std::shared_ptr<const Blas>> open(int device);  // null: this machine has none
+  // Null: this machine has none, or not for this device.
+  static Result<std::shared_ptr<const Blas>> open(int device);
   ~Blas();
   Blas(const Blas&) = delete;
   Blas& operator=(const Blas&) = delete;
@@ -42,13 +43,13 @@ class BlasProduct {
   BlasProduct(const BlasProduct&) = delete;
   BlasProduct& operator=(const BlasProduct&) = delete;
 
-  // Not: a bias added to what is there.
-  static bool serves(const Products::Part& part) { return !(part.to.bias && part.to.add); }
-
-  cudaError_t multiply(int rows, cudaStream_t stream);
+  // Whether the library has a way for so many rows. Never where a bias is added to what is there.
+  cudaError_t find(int rows, bool& served);
+  cudaError_t multiply(int rows, cudaStream_t stream);  // after find()
 
  private:
   struct Shape;  // what the library knows of one number of rows
+  const Shape* known(int rows) const;
   cublasStatus_t prepare(Shape& shape) const;
   std::int64_t stride() const;  // of the matrix, in values
 

@@ -11,10 +11,11 @@ namespace {
 class Builder {
  public:
   Builder(const Plan& plan, const Lowered& lowered, const std::byte* weights,
-          const CudaCache& cache, const Workspace& places, std::byte* workspace, const Queue& queue)
+          const CudaCache& cache, const Workspace& places, std::byte* workspace, Order order,
+          std::shared_ptr<const Blas> blas)
       : plan_(plan),
-        queue_(queue),
-        order_(queue.order),
+        order_(order),
+        blas_(std::move(blas)),
         lowered_(lowered),
         weights_(weights),
         cache_(cache),
@@ -164,18 +165,21 @@ class Builder {
     const Kernel kernel = [=, order = order_](const Bucket& n, cudaStream_t s) {
       return format->multiply(products, x, n.*count, order, s);
     };
+    if (!blas_ || !format->forms(order_).halves) return add(kernel);
     std::vector<std::shared_ptr<BlasProduct>> large;
     for (int p = 0; p < products.count; ++p)
-      if (places_.blas > 0 && format->forms(order_).halves &&
-          BlasProduct::serves(products.parts[p]))
-        large.push_back(std::make_shared<BlasProduct>(queue_.blas, products.parts[p], x,
-                                                      workspace_ + places_.blas));
-    if (static_cast<int>(large.size()) < products.count) return add(kernel);
+      large.push_back(
+          std::make_shared<BlasProduct>(blas_, products.parts[p], x, workspace_ + places_.blas));
     add([=](const Bucket& n, cudaStream_t s) {
-      if (n.*count < kLeastBlasRows) return kernel(n, s);
+      const int rows = n.*count;
+      bool served = rows >= kLeastBlasRows;
       for (const auto& product : large)
-        if (const cudaError_t code = product->multiply(n.*count, s); code != cudaSuccess)
-          return code;
+        if (served)
+          if (const cudaError_t code = product->find(rows, served); code != cudaSuccess)
+            return code;
+      if (!served) return kernel(n, s);
+      for (const auto& product : large)
+        if (const cudaError_t code = product->multiply(rows, s); code != cudaSuccess) return code;
       return cudaSuccess;
     });
   }
@@ -216,8 +220,8 @@ class Builder {
   }
 
   const Plan& plan_;
-  const Queue& queue_;
   const Order order_;
+  const std::shared_ptr<const Blas> blas_;
   const Lowered& lowered_;
   const std::byte* const weights_;
   const CudaCache& cache_;
@@ -233,8 +237,9 @@ class Builder {
 std::vector<std::vector<Kernel>> block_kernels(const Plan& plan, Slice slice,
                                                const Lowered& lowered, const std::byte* weights,
                                                const CudaCache& cache, const Workspace& places,
-                                               std::byte* workspace, const Queue& queue) {
-  Builder builder(plan, lowered, weights, cache, places, workspace, queue);
+                                               std::byte* workspace, Order order,
+                                               std::shared_ptr<const Blas> blas) {
+  Builder builder(plan, lowered, weights, cache, places, workspace, order, std::move(blas));
   std::vector<std::vector<Kernel>> blocks;
   const bool embeds = std::holds_alternative<Embed>(plan.blocks[size(slice.first)]);
   std::vector<Kernel> first = builder.begin(embeds);

@@ -21,7 +21,7 @@ class CudaBackend : public Backend {
     TYTO_TRY(const Lowered lowered, lower(plan, slice, queue_->order));
     Footprint footprint;
     footprint.weights = lowered.weight_bytes;
-    const Workspace workspace(plan, slice, lowered, capacity, *queue_);
+    const Workspace workspace(plan, slice, lowered, capacity, queue_->order);
     footprint.workspace = workspace.bytes;
     footprint.own_memory = true;
     footprint.loading = pack_buffer_bytes(lowered) + workspace.step.hidden;
@@ -76,10 +76,7 @@ Result<std::unique_ptr<Backend>> new_cuda_backend(int device, const CudaOptions&
   auto queue = std::make_shared<Queue>();
   queue->device = device;
   queue->order = options.reproducible ? Order::reproducible : Order::fastest;
-  TYTO_TRY(queue->stream, new_stream(device, options.low_priority));
-  if (queue->order == Order::fastest) {
-    TYTO_TRY(queue->blas, Blas::open(device));
-  }
+  TYTO_TRY(queue->stream, new_stream(device, options.high_priority));
   return std::unique_ptr<Backend>(std::make_unique<CudaBackend>(std::move(queue)));
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cuda/lowered.h"
+#include "cuda/queue.h"
 
 namespace tyto::cuda {
 

@@ -13,8 +13,9 @@ class CudaProgram : public Program {
  public:
   CudaProgram(const Plan& plan, Slice slice, const CudaWeights& weights, StepLimits limits,
               std::shared_ptr<const Queue> queue)
-      : limits_(std::move(limits)),
-        places_(plan, slice, weights.lowered, limits_.capacity, *queue),
+      : context_(plan.context),
+        limits_(std::move(limits)),
+        places_(plan, slice, weights.lowered, limits_.capacity, queue->order),
         queue_(std::move(queue)) {
     outputs_.reserve(size(limits_.capacity.outputs));
   }
@@ -29,12 +30,16 @@ class CudaProgram : public Program {
     TYTO_TRY(workspace_, DeviceMemory::allocate(queue_->device, places_.bytes, "the workspace"));
     TYTO_TRY(image_,
              PinnedMemory::allocate(queue_->device, places_.step.hidden, "a step's tables"));
+    std::shared_ptr<const Blas> blas;
+    if (places_.blas > 0) {
+      TYTO_TRY(blas, Blas::open(queue_->device));
+    }
     blocks_ = block_kernels(plan, slice, weights.lowered, weights.memory.data(), cache, places_,
-                            workspace_.data(), *queue_);
+                            workspace_.data(), queue_->order, std::move(blas));
     next_ = blocks_.size();
     // A step of no rows first, since a kernel's code may be loaded when it first runs, and not
     // while a graph is captured.
-    TYTO_CUDA_TRY(cudaMemsetAsync(workspace_.data(), 0, sizeof(StepCounts), stream()));
+    TYTO_CUDA_TRY(cudaMemsetAsync(workspace_.data(), 0, places_.step.hidden, stream()));
     for (const Bucket& bucket : all_buckets(limits_.capacity)) {
       TYTO_CUDA_TRY(queue_all(bucket));
       TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));
@@ -54,7 +59,12 @@ class CudaProgram : public Program {
     TYTO_TRY(limits_.check(input, outputs));
     const DeviceScope scope(queue_->device);
     TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));  // a step that is dropped reads the image
-    const std::size_t used = write_step(places_.step, input, outputs, image_.data());
+    const auto logits = std::count_if(outputs.begin(), outputs.end(), [](const Output& output) {
+      return output.want == Want::logits;
+    });
+    bucket_ =
+        bucket_of(static_cast<int>(input.rows.size()), static_cast<int>(logits), limits_.capacity);
+    const std::size_t used = write_step(places_.step, input, outputs, cut(bucket_), image_.data());
     TYTO_CUDA_TRY(
         cudaMemcpyAsync(workspace_.data(), image_.data(), used, cudaMemcpyHostToDevice, stream()));
     if (!input.hidden.empty()) {
@@ -63,11 +73,6 @@ class CudaProgram : public Program {
       TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));  // the caller's values may go now
     }
     outputs_.assign(outputs.begin(), outputs.end());
-    const auto logits = std::count_if(outputs.begin(), outputs.end(), [](const Output& output) {
-      return output.want == Want::logits;
-    });
-    bucket_ =
-        bucket_of(static_cast<int>(input.rows.size()), static_cast<int>(logits), limits_.capacity);
     next_ = 0;
     return {};
   }
@@ -99,6 +104,11 @@ class CudaProgram : public Program {
 
  private:
   cudaStream_t stream() const noexcept { return queue_->stream.get(); }
+
+  Cut cut(const Bucket& bucket) const noexcept {
+    const int count = splits_of(context_, bucket.rows, queue_->order);
+    return {count, queue_->order == Order::reproducible ? split_length(context_, count) : 0};
+  }
 
   Result<> copy_outputs() const {
     std::size_t logits = 0;
@@ -141,6 +151,7 @@ class CudaProgram : public Program {
     return nullptr;  // not reached: all_buckets() has every one
   }
 
+  const int context_;
   const StepLimits limits_;
   const Workspace places_;
   const std::shared_ptr<const Queue> queue_;

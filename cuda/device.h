@@ -129,13 +129,13 @@ inline cudaError_t allocate_pinned(void** memory, std::size_t bytes) {
 using DeviceMemory = Memory<allocate_device, cudaFree, ErrorCode::device_memory>;
 using PinnedMemory = Memory<allocate_pinned, cudaFreeHost, ErrorCode::no_memory>;
 
-inline Result<Stream> new_stream(int device, bool low_priority = false) {
+inline Result<Stream> new_stream(int device, bool high_priority = false) {
   const DeviceScope scope(device);
   int least = 0, greatest = 0;
   TYTO_CUDA_TRY(cudaDeviceGetStreamPriorityRange(&least, &greatest));
   cudaStream_t stream = nullptr;
   TYTO_CUDA_TRY(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking,
-                                             low_priority ? least : greatest));
+                                             high_priority ? greatest : least));
   return Stream(device, stream);
 }
 inline Result<Event> new_event(int device) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "cuda/blas.h"
 #include "cuda/sizes.h"
 #include "src/base/error.h"
 
@@ -183,14 +184,14 @@ namespace {
 // Splits of all rows of a step.
 int most_partials(int context, int rows, Order order) {
   int most = 0;
-  for (int r = 1; r <= rows; ++r) most = std::max(most, r * splits_of(context, r, order).count);
+  for (int r = 1; r <= rows; ++r) most = std::max(most, r * splits_of(context, r, order));
   return most;
 }
 
 }  // namespace
 
 Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
-                     const Capacity& capacity, const Queue& queue)
+                     const Capacity& capacity, Order order)
     : step(plan, capacity) {
   int q_width = 0, kv_width = 0, ff = 0, heads = 0;
   bool head = false;
@@ -234,10 +235,10 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
   logits = floats(head ? capacity.outputs : 0, plan.vocab);
   input = records(std::max(rows, capacity.outputs), plan.width);
   inner = records(rows, std::max(q_width, ff));
-  const int partials = most_partials(plan.context, rows, queue.order);
+  const int partials = most_partials(plan.context, rows, order);
   partial_sums = floats(partials, q_width);
   partial_state = take(partials, heads, sizeof(float) * 2);
-  if (queue.blas && lowered.forms.halves && rows >= kLeastBlasRows)
+  if (order == Order::fastest && lowered.forms.halves && rows >= kLeastBlasRows && blas_library())
     blas = take(1, 1, kBlasWorkspace);
   for (const PlacedRope& rope : lowered.ropes)
     turns.push_back(take(rows, rope.rope.dims / 2, sizeof(float) * 2));

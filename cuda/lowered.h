@@ -5,7 +5,6 @@
 
 #include "cuda/blocks/blocks.h"
 #include "cuda/matrix.h"
-#include "cuda/queue.h"
 #include "cuda/step_image.h"
 #include "src/backend.h"
 
@@ -27,7 +26,7 @@ struct Lowered {
   std::vector<PlacedTensor> tensors;  // as Plan::tensors
   std::vector<PlacedRope> ropes;      // each once
   // While it is packed: of each tensor the first row with NaN or infinity (std::int32_t), and two
-  // buffers of kPieceBytes, or of the longest row. They stay, so that the sum is exact.
+  // buffers of piece_bytes, 4 MiB unless a row is longer. They stay, so that the sum is exact.
   std::size_t not_finite = 0, staging = 0, piece_bytes = 0;
   std::size_t weight_bytes = 0;  // with all of that
   Forms forms;                   // of records, that its matrices take
@@ -54,12 +53,12 @@ struct RecordsLayout {
 constexpr int padded(int width) { return (width + kGroup - 1) / kGroup * kGroup; }  // of records
 struct Workspace {
   Workspace(const Plan& plan, Slice slice, const Lowered& lowered, const Capacity& capacity,
-            const Queue& queue);
+            Order order);
 
   StepLayout step;
   std::size_t stream, q, k, v, gate, up, logits;
   std::size_t partial_sums, partial_state;
-  std::size_t blas = 0;            // for cuBLASLt, where it takes part
+  std::size_t blas = 0;            // for cuBLASLt; 0: it takes no part
   RecordsLayout input, inner;      // of the stream; of what is attended, or between up and down
   std::vector<std::size_t> turns;  // as Lowered::ropes
   std::size_t bytes = 0;           // on the device

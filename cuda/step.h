@@ -16,6 +16,7 @@ struct StepRow {
   std::int32_t slot;        // cache slot written
   std::int32_t begin, end;  // keys seen: slots [begin, end)
   std::int32_t position;
+  std::int32_t split_length;  // keys are cut at its multiples, for attention by several blocks
 };
 
 // Successive rows of one sequence, which share what is read of its keys and values.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/blocks/blocks.h"
 #include "cuda/sizes.h"
 
 namespace tyto::cuda {
@@ -23,6 +24,17 @@ int write_tiles(std::span<const Row> rows, int most, Tile* tiles) {
       tiles[count++] = {r, 1};
   }
   return count;
+}
+
+// The rows of a sequence follow each other: they are cut at the same slots, since they share tiles.
+void cut_by_sequence(std::span<StepRow> rows, int count) {
+  for (std::size_t first = 0, next = 0; first < rows.size(); first = next) {
+    int end = 0;
+    for (next = first; next < rows.size() && rows[next].sequence == rows[first].sequence; ++next)
+      end = std::max(end, rows[next].end);
+    for (StepRow& row : rows.subspan(first, next - first))
+      row.split_length = split_length(end, count);
+  }
 }
 
 }  // namespace
@@ -73,15 +85,17 @@ int StepLayout::tiling_of(const Attention& block) const noexcept {
 }
 
 std::size_t write_step(const StepLayout& layout, const StepInput& input,
-                       std::span<const Output> outputs, std::byte* to) {
+                       std::span<const Output> outputs, const Cut& cut, std::byte* to) {
   StepRow* const rows = at<StepRow>(to, layout.rows);
   std::int32_t hidden = 0;
   for (std::size_t i = 0; i < input.rows.size(); ++i) {
     const Row& row = input.rows[i];
-    rows[i] = {
-        row.token,   row.token < 0 ? hidden++ : 0, row.sequence, row.slot, row.begin, row.end,
-        row.position};
+    rows[i] = {row.token,    row.token < 0 ? hidden++ : 0,
+               row.sequence, row.slot,
+               row.begin,    row.end,
+               row.position, cut.length};
   }
+  if (cut.length == 0) cut_by_sequence(std::span(rows, input.rows.size()), cut.count);
 
   for (std::size_t i = 0; i < layout.tilings.size(); ++i)
     at<std::int32_t>(to, layout.tile_counts)[i] = write_tiles(

@@ -23,9 +23,15 @@ struct StepLayout {
   std::vector<int> tilings;  // tile_rows() of each
 };
 
+// Where the keys of a step's rows are cut: into at most `count` splits, of `length` slots, or,
+// where that is 0, of as many as the longest row of a sequence asks for.
+struct Cut {
+  int count, length;
+};
+
 // Writes a step that StepLimits has let through at `to`, of layout.hidden bytes, and says how many
 // of them are used.
 std::size_t write_step(const StepLayout& layout, const StepInput& input,
-                       std::span<const Output> outputs, std::byte* to);
+                       std::span<const Output> outputs, const Cut& cut, std::byte* to);
 
 }  // namespace tyto::cuda

@@ -2,7 +2,7 @@
 // Shapes    q [rows][heads][head_dim], pages of the cache -> partials [rows][heads][splits]
 // Launch    a block of 8 warps per row, head and split; warp w takes the pages p with p % 8 == w,
 //           wherever a row's keys begin, and their results are merged in the order of warps: so a
-//           row's bits depend on nothing else
+//           row's bits depend on where its keys are cut and on nothing else
 // Measured  on no device yet
 #include "cuda/blocks/attend.h"
 
@@ -11,13 +11,9 @@ namespace {
 
 constexpr int kWarps = 8, kPerLane = kMaxHead / kWarp;
 
-__device__ void store_no_key(const Partials& to, std::size_t index) {
-  if (threadIdx.x == 0) to.state[index] = make_float2(-INFINITY, 0);
-}
-
 template <class Cache>
 __global__ void __launch_bounds__(kWarps* kWarp)
-    attend_kernel(Attend a, StepView step, Splits splits) {
+    attend_kernel(Attend a, StepView step, int splits) {
   __shared__ float q[kMaxHead], sums[kWarps][kMaxHead], largest[kWarps], totals[kWarps];
   begin_kernel();
   const Heads& h = a.heads;
@@ -28,10 +24,10 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   const int n = h.head_dim, warp = warp_index(), lane = lane_index();
   const int kv_head = head / (h.heads / h.kv_heads);
   const std::size_t index = static_cast<std::size_t>(r) * h.heads + head,
-                    to = index * splits.count + split;
-  const int begin = max(row.begin, split * splits.length);
-  const int end = min(row.end, (split + 1) * splits.length);
-  if (begin >= end) return store_no_key(a.to, to);
+                    to = index * splits + split;
+  const int begin = max(row.begin, split * row.split_length);
+  const int end = min(row.end, (split + 1) * row.split_length);
+  if (begin >= end) return;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kWarps * kWarp) q[i] = h.q[index * n + i];
   __syncthreads();
 
@@ -76,16 +72,16 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 
 }  // namespace
 
-cudaError_t attend_rows(const Attend& a, const StepView& step, const Splits& splits, int rows,
+cudaError_t attend_rows(const Attend& a, const StepView& step, int splits, int rows,
                         cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(a.heads.heads),
-                  static_cast<unsigned>(splits.count));
+                  static_cast<unsigned>(splits));
   return with_cache(a.heads.cache.type, [&]<class Cache>() {
     return launch(attend_kernel<Cache>, grid, kWarps * kWarp, stream, a, step, splits);
   });
 }
 
-cudaError_t attend(const Attend& a, const StepView& step, const Splits& splits, int rows,
+cudaError_t attend(const Attend& a, const StepView& step, int splits, int rows,
                    cudaStream_t stream) {
   return tiles_serve(a.heads) ? attend_tiles(a, step, splits, rows, stream)
                               : attend_rows(a, step, splits, rows, stream);

@@ -7,9 +7,9 @@ namespace tyto::cuda {
 
 inline constexpr float kLog2e = 1.44269504088896340736f;
 
-cudaError_t attend_rows(const Attend&, const StepView&, const Splits&, int rows, cudaStream_t);
+cudaError_t attend_rows(const Attend&, const StepView&, int splits, int rows, cudaStream_t);
 
 bool tiles_serve(const Heads&) noexcept;
-cudaError_t attend_tiles(const Attend&, const StepView&, const Splits&, int rows, cudaStream_t);
+cudaError_t attend_tiles(const Attend&, const StepView&, int splits, int rows, cudaStream_t);
 
 }  // namespace tyto::cuda

@@ -3,12 +3,14 @@
 // Launch    a warp multiplies 16 query vectors, those of all heads that share a key-value head, of
 //           one row or of several of a sequence. With several splits a block of 4 warps shares the
 //           pages of one, else each warp has all pages of vectors of its own
-// Order     pages ascending, each warp's; then the warps in order. A row's bits do not depend on
-//           what other rows are there, but on whether there are splits
+// Order     pages ascending, each warp's; then the warps in order. A row's bits depend on where its
+//           keys are cut, and on other rows only if a value that they see is not finite: a tile
+//           multiplies it by zero
 // Layout    Products may take k in any order that both sides keep: so every lane loads 16 bytes of
-// a
-//           key, or 8 of a value, as they lie in the cache, and nothing goes by shared memory
+//           a key, or 8 of a value, as they lie in the cache, and nothing goes by shared memory
 // Measured  on no device yet
+#include <type_traits>
+
 #include "cuda/blocks/attend.h"
 
 namespace tyto::cuda {
@@ -32,7 +34,7 @@ struct TileAttention {
   float sums[kBlocks][4][4] = {};
   float most[2] = {-INFINITY, -INFINITY}, total[2] = {};  // total: of this lane's keys
 
-  __device__ void load_query(const Heads& h, const Vectors& v) {
+  __device__ void load_query(const Heads& h, const Vectors& v, float scale) {
     const int t = lane_index() % 4;
     for (int half = 0; half < 2; ++half) {
       const float* const from =
@@ -42,14 +44,15 @@ struct TileAttention {
         for (int step = 0; step < 2; ++step)
           for (int word = 0; word < 2; ++word) {
             const float* const pair = from + j * kBlock + 8 * t + 4 * step + 2 * word;
-            query[j][step][2 * word + half] = v.row[half] < 0 ? 0 : Math::pair(pair[0], pair[1]);
+            query[j][step][2 * word + half] =
+                v.row[half] < 0 ? 0 : Math::pair(pair[0] * scale, pair[1] * scale);
           }
     }
   }
 
-  // Keys and values of one page; `last`: behind it nothing was written.
+  // Keys and values of one page. Before `begin` and from `end` on nobody knows what was written.
   __device__ void take(const Heads& h, const Vectors& v, const std::byte* slots, int first_slot,
-                       int last, float scale) {
+                       int begin, int end) {
     const int g = lane_index() / 4, t = lane_index() % 4;
     float scores[2][4] = {};  // of keys 0 to 7 and 8 to 15
     for (int j = 0; j < kBlocks; ++j)
@@ -68,7 +71,7 @@ struct TileAttention {
         for (int c = 0; c < 2; ++c) {
           float& score = scores[n][2 * half + c];
           const int slot = first_slot + 8 * n + 2 * t + c;
-          score = slot >= v.begin[half] && slot < v.end[half] ? score * scale : -INFINITY;
+          score = slot >= v.begin[half] && slot < v.end[half] ? score : -INFINITY;
           highest = fmaxf(highest, score);
         }
       highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, 1));
@@ -94,10 +97,10 @@ struct TileAttention {
       uint2 value[4];
       for (int k = 0; k < 4; ++k) {
         const int slot = 2 * t + k % 2 + k / 2 * 8;
-        value[k] = first_slot + slot < last
-                       ? Cache::four(slots + slot * h.cache.slot_bytes + h.cache.key_bytes, kDims,
-                                     j * kBlock + 4 * g)
-                       : uint2{0, 0};
+        const bool known = first_slot + slot >= begin && first_slot + slot < end;
+        value[k] = known ? Cache::four(slots + slot * h.cache.slot_bytes + h.cache.key_bytes, kDims,
+                                       j * kBlock + 4 * g)
+                         : uint2{0, 0};
       }
       for (int i = 0; i < 4; ++i) {
         const auto both = [&](const uint2& a, const uint2& b) {
@@ -178,7 +181,7 @@ __device__ void add_warps(Attention& a) {
 // kTogether: the warps of a block share the pages of a split.
 template <class Cache, int kBlocks, bool kTogether>
 __global__ void __launch_bounds__(kWarps* kWarp)
-    attend_tiles_kernel(Attend a, StepView step, Splits splits) {
+    attend_tiles_kernel(Attend a, StepView step, int splits) {
   begin_kernel();
   using Attention = TileAttention<Cache, kBlocks>;
   const Heads& h = a.heads;
@@ -195,16 +198,18 @@ __global__ void __launch_bounds__(kWarps* kWarp)
     begin = min(begin, step.rows[tile.first + r].begin);
     end = max(end, step.rows[tile.first + r].end);
   }
-  begin = max(begin, split * splits.length);
-  end = min(end, (split + 1) * splits.length);
+  const int length = step.rows[tile.first].split_length;
+  begin = max(begin, split * length);
+  end = min(end, (split + 1) * length);
+  if (begin >= end) return;  // whole blocks, or whole warps
 
   Attention attention;
-  attention.load_query(h, v);
+  attention.load_query(h, v, a.scale * kLog2e);
   const int sequence = step.rows[tile.first].sequence, first = begin / kPageTokens;
   const int own = kTogether ? first + (warp - first % kWarps + kWarps) % kWarps : first;
   for (int page = own; page * kPageTokens < end; page += kTogether ? kWarps : 1)
     attention.take(h, v, slot_at(h.cache, step, sequence, kv_head, page * kPageTokens),
-                   page * kPageTokens, end, a.scale * kLog2e);
+                   page * kPageTokens, begin, end);
   attention.finish();
   if constexpr (kTogether) {
     add_warps(attention);
@@ -215,7 +220,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   for (int half = 0; half < 2; ++half) {
     if (v.row[half] < 0) continue;
     const std::size_t to =
-        (static_cast<std::size_t>(v.row[half]) * h.heads + v.head[half]) * splits.count + split;
+        (static_cast<std::size_t>(v.row[half]) * h.heads + v.head[half]) * splits + split;
     if (t == 0) a.to.state[to] = make_float2(attention.most[half], attention.total[half]);
     float* const out = a.to.sums + to * Attention::kDims;
     for (int j = 0; j < kBlocks; ++j)
@@ -224,21 +229,21 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 }
 
 template <class Cache, int kBlocks>
-cudaError_t attend_by(const Attend& a, const StepView& step, const Splits& splits, int rows,
+cudaError_t attend_by(const Attend& a, const StepView& step, int splits, int rows,
                       cudaStream_t stream) {
   const int group = a.heads.heads / a.heads.kv_heads;
   const unsigned heads = static_cast<unsigned>(a.heads.kv_heads) * ceil_div(group, kVectors);
   const unsigned tiles = static_cast<unsigned>(rows);  // at most: every row of its own sequence
-  if (splits.count > 1)
+  if (splits > 1)
     return launch(attend_tiles_kernel<Cache, kBlocks, true>,
-                  dim3(tiles, heads, static_cast<unsigned>(splits.count)), kWarps * kWarp, stream,
-                  a, step, splits);
+                  dim3(tiles, heads, static_cast<unsigned>(splits)), kWarps * kWarp, stream, a,
+                  step, splits);
   return launch(attend_tiles_kernel<Cache, kBlocks, false>, dim3(ceil_div(rows, kWarps), heads),
                 kWarps * kWarp, stream, a, step, splits);
 }
 
 template <class Cache>
-cudaError_t attend_with(const Attend& a, const StepView& step, const Splits& splits, int rows,
+cudaError_t attend_with(const Attend& a, const StepView& step, int splits, int rows,
                         cudaStream_t stream) {
   switch (a.heads.head_dim / kBlock) {
     case 1:
@@ -259,7 +264,7 @@ bool tiles_serve(const Heads& h) noexcept {
   return h.head_dim % kBlock == 0 && h.head_dim <= 4 * kBlock && h.cache.type != CacheType::f32;
 }
 
-cudaError_t attend_tiles(const Attend& a, const StepView& step, const Splits& splits, int rows,
+cudaError_t attend_tiles(const Attend& a, const StepView& step, int splits, int rows,
                          cudaStream_t stream) {
   return with_cache(a.heads.cache.type, [&]<class Cache>() {
     if constexpr (std::is_void_v<typename Cache::Math>)

@@ -42,8 +42,8 @@ struct Turns {
 cudaError_t turn(const Turns&, const StepView&, int rows, cudaStream_t);
 
 // Pages in device memory: [page][layer][kv head][slot][key, value]. A key of n values: n floats, or
-// 16-bit floats, or with 8 bits codes for n rounded up to 32 and a float scale per 32; up to a
-// multiple of 16 bytes.
+// 16-bit floats, or n E4M3, or codes of 8 bits for n rounded up to 32 and a float scale per 32; up
+// to a multiple of 16 bytes.
 struct CacheView {
   std::byte* data;
   std::size_t page_bytes, slot_bytes, key_bytes;
@@ -65,17 +65,17 @@ struct Heads {
 // Norms and rotations of heads; keys and values go to the cache.
 cudaError_t store_heads(const Heads&, const StepView&, int rows, cudaStream_t);
 
-// Keys are cut at multiples of `length`, so that many blocks share those of one row.
-struct Splits {
-  int count = 1, length = 0;  // in cache slots
-};
-// For steps of at most `rows` rows. A row's bits depend on where its keys are cut.
-Splits splits_of(int context, int rows, Order order) noexcept;
+// Keys of a row are cut into at most so many splits (StepRow::split_length), which many blocks
+// share.
+int splits_of(int context, int rows, Order order) noexcept;  // rows: at most so many in a step
+// Of sequences that have at most `end` slots. A row's bits depend on where its keys are cut.
+int split_length(int end, int splits) noexcept;
 
 // What is known of each head and split: scores are logarithms to base 2.
 struct Partials {
   float* sums;    // [row][head][split][head_dim]: of 2^(score - largest) * value
   float2* state;  // [row][head][split]: the largest score, the sum of 2^(score - largest)
+                  // Nothing is written where a row sees no key.
 };
 struct Attend {
   Heads heads;
@@ -83,7 +83,7 @@ struct Attend {
   int tiling;  // of StepView::tiles
   Partials to;
 };
-cudaError_t attend(const Attend&, const StepView&, const Splits&, int rows, cudaStream_t);
+cudaError_t attend(const Attend&, const StepView&, int splits, int rows, cudaStream_t);
 
 // softmax(scale * q keys) values of [row][head][head_dim], as records.
 struct Merge {
@@ -91,7 +91,7 @@ struct Merge {
   int heads, head_dim;
   Records to;
 };
-cudaError_t merge(const Merge&, const StepView&, const Splits&, int rows, cudaStream_t);
+cudaError_t merge(const Merge&, const StepView&, int splits, int rows, cudaStream_t);
 
 // act(gate) * up, or act(up) where gate is null, as records. Both [row][width].
 struct Activate {

@@ -1,4 +1,4 @@
-// Computes  what a cache type means: how a head's values are written, and one of them read
+// Computes  what a cache type means: how a head's values are written, and one, four or eight read
 #pragma once
 #include "cuda/blocks/blocks.h"
 #include "cuda/kernels/records.cuh"

@@ -90,7 +90,7 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
   command
       .add_option("--kv", arguments.cache_type,
                   "Type of the cache: bf16, f16, f32, q8_0, q4_0, f8_e4m3")
-      ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0", "q4_0"}))
+      ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0", "q4_0", "f8_e4m3"}))
       ->capture_default_str();
   command
       .add_option("--mem", arguments.memory,

@@ -25,12 +25,14 @@ struct CudaDevice {
 TYTO_EXPORT Result<std::vector<CudaDevice>> cuda_devices();
 
 struct CudaOptions {
-  // A row's bits depend on nothing but its own sequence: not on what other sessions are in its
-  // step, nor on how a prompt is cut. Slower for more than 8 rows, which then go without tensor
-  // cores; attention keeps them.
+  // A row's bits depend on its own sequence and on the context that the model was loaded for: not
+  // on what other sessions are in its step, nor on how a prompt is cut. More than 8 rows then go
+  // without tensor cores, but for attention, and every row of Limits::rows keeps partial results
+  // of up to 32 splits of its keys: with 512 rows a gigabyte for each 8192 values of all heads.
   bool reproducible = false;
-  // The device prefers what others ask of it, such as the frames of a game.
-  bool low_priority = false;
+  // Its work goes before that of the process's other CUDA streams, unless they ask for the same.
+  // Otherwise it has the least priority there is, as streams have by themselves.
+  bool high_priority = false;
 };
 
 // For ModelOptions::accelerator, whether there is a device or not: loading tells. Null where there

@@ -13,6 +13,7 @@ using namespace tyto::test;
 namespace {
 
 constexpr Capacity kCapacity{.rows = 8, .sequences = 2, .outputs = 8};
+constexpr Capacity kLargeCapacity{.rows = 128, .sequences = 1, .outputs = 1};  // for cuBLASLt
 
 // Gives the machine back as it was.
 struct Restored {
@@ -21,7 +22,7 @@ struct Restored {
 };
 
 // A model loaded, two steps, everything freed: the error of the first call that failed.
-ErrorCode live(const RandomModel& model) {
+ErrorCode live(const RandomModel& model, const Capacity& capacity) {
   const auto all = [&]() -> Result<> {
     const Plan& plan = model.plan;
     const Slice slice{0, static_cast<int>(plan.blocks.size())};
@@ -29,7 +30,7 @@ ErrorCode live(const RandomModel& model) {
     TYTO_TRY(const auto weights, backend->pack(plan, slice, model.tensors, {}));
     const int pages[] = {4};
     TYTO_TRY(const auto cache, backend->new_cache(plan, slice, CacheType::f16, pages));
-    TYTO_TRY(const auto program, backend->compile(plan, slice, *weights, *cache, kCapacity));
+    TYTO_TRY(const auto program, backend->compile(plan, slice, *weights, *cache, capacity));
     const PageId page = 1;
     const std::span<const PageId> table(&page, 1);
     const Sequence sequence{{&table, 1}};
@@ -59,20 +60,23 @@ TEST_CASE("Every call of the CUDA runtime may fail: an error of its kind, and no
   const Restored restored;
   fake_cuda::Machine& machine = fake_cuda::machine();
   const cudaError_t failure = GENERATE(cudaErrorMemoryAllocation, cudaErrorIllegalAddress);
+  const bool large = GENERATE(false, true);
+  const Capacity& capacity = large ? kLargeCapacity : kCapacity;
   PlanShape shape;
   shape.layers = 1;
   shape.context = 64;
+  if (large) shape.format = "bf16";
   const auto model = PlanMaker::make(shape);
   machine = {};
-  REQUIRE(live(*model) == ErrorCode::ok);
+  REQUIRE(live(*model, capacity) == ErrorCode::ok);
   const int calls = machine.calls;
   REQUIRE(calls > 50);
   for (int call = 0; call < calls; ++call) {
-    CAPTURE(call, failure);
+    CAPTURE(call, failure, large);
     machine = {};
     machine.fail_at = call;
     machine.failure = failure;
-    const ErrorCode code = live(*model);
+    const ErrorCode code = live(*model, capacity);
     const bool freeing = call == calls - 1;  // the wait of the program's destructor
     if (freeing)
       CHECK(code == ErrorCode::ok);

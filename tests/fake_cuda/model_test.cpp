@@ -46,7 +46,7 @@ TEST_CASE("A model generates on CUDA what it does by the reference", "[fake_cuda
   CHECK(greedy(cuda) == greedy(reference));
 
   ModelOptions careful = options_of("cuda");
-  careful.accelerator = cuda_accelerator({.reproducible = true, .low_priority = true});
+  careful.accelerator = cuda_accelerator({.reproducible = true, .high_priority = true});
   CHECK(greedy(load_tiny(careful).value()) == greedy(reference));
 }
 
