@@ -27,8 +27,8 @@ TYTO_EXPORT Result<std::vector<CudaDevice>> cuda_devices();
 struct CudaOptions {
   // A row's bits depend on its own sequence and on the context that the model was loaded for: not
   // on what other sessions are in its step, nor on how a prompt is cut. More than 8 rows then go
-  // without tensor cores, but for attention, and every row of Limits::rows keeps partial results
-  // of up to 32 splits of its keys: with 512 rows a gigabyte for each 8192 values of all heads.
+  // without tensor cores, but for attention, and each of Limits::rows needs memory for the results
+  // of up to 32 splits of its keys: 256 MiB for 512 rows of 4096 values in all heads.
   bool reproducible = false;
   // Its work goes before that of the process's other CUDA streams, unless they ask for the same.
   // Otherwise it has the least priority there is, as streams have by themselves.
