@@ -129,6 +129,19 @@ class Builder {
         matrix(b.logits.weight, b.logits.first_row, plan_.vocab),
         {wanted.count, bias(b.logits), floats(places_.logits), plan_.vocab, false}};
     add_products(placed(b.logits.weight).matrix, logits, wanted.to, &Bucket::outputs);
+
+    const Rank rank{floats(places_.logits),
+                    plan_.vocab,
+                    rank_chunks_of(plan_.vocab),
+                    reinterpret_cast<RankKey*>(workspace_ + places_.rank_keys),
+                    reinterpret_cast<float2*>(workspace_ + places_.rank_sums),
+                    reinterpret_cast<TopLogits*>(workspace_ + places_.top)};
+    add([=, step = step_](const Bucket& n, cudaStream_t s) {
+      return rank_chunks(rank, step, n.outputs, s);
+    });
+    add([=, step = step_](const Bucket& n, cudaStream_t s) {
+      return rank_rows(rank, step, n.outputs, s);
+    });
   }
 
   // The whole stream, normalized.

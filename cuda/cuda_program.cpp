@@ -52,6 +52,7 @@ class CudaProgram : public Program {
   }
 
   std::uint64_t bytes() const noexcept override { return workspace_.size(); }
+  bool ranks() const noexcept override { return true; }
 
   Result<> start(const StepInput& input, std::span<const Output> outputs) override {
     next_ = blocks_.size();  // nothing to do, if this fails
@@ -60,7 +61,7 @@ class CudaProgram : public Program {
     const DeviceScope scope(queue_->device);
     TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));  // a step that is dropped reads the image
     const auto logits = std::count_if(outputs.begin(), outputs.end(), [](const Output& output) {
-      return output.want == Want::logits;
+      return output.want != Want::hidden;
     });
     bucket_ =
         bucket_of(static_cast<int>(input.rows.size()), static_cast<int>(logits), limits_.capacity);
@@ -113,12 +114,22 @@ class CudaProgram : public Program {
   Result<> copy_outputs() const {
     std::size_t logits = 0;
     for (const Output& output : outputs_) {
-      const std::size_t first =
-          output.want == Want::logits
-              ? places_.logits + logits++ * size(limits_.vocab) * sizeof(float)
-              : places_.stream + size(output.row) * size(limits_.width) * sizeof(float);
-      TYTO_CUDA_TRY(cudaMemcpyAsync(output.values.data(), workspace_.data() + first,
-                                    output.values.size_bytes(), cudaMemcpyDeviceToHost, stream()));
+      void* to = output.values.data();
+      std::size_t bytes = output.values.size_bytes(), first = 0;
+      switch (output.want) {
+        case Want::hidden:
+          first = places_.stream + size(output.row) * bytes;
+          break;
+        case Want::logits:
+          first = places_.logits + logits++ * bytes;
+          break;
+        case Want::top:
+          to = output.top;
+          bytes = sizeof(TopLogits);
+          first = places_.top + logits++ * bytes;
+      }
+      TYTO_CUDA_TRY(
+          cudaMemcpyAsync(to, workspace_.data() + first, bytes, cudaMemcpyDeviceToHost, stream()));
     }
     return {};
   }
@@ -172,8 +183,10 @@ Result<std::unique_ptr<Program>> new_cuda_program(const Plan& plan, Slice slice,
                                                   const CudaWeights& weights,
                                                   const CudaCache& cache, const Capacity& capacity,
                                                   std::shared_ptr<const Queue> queue) {
-  auto program = std::make_unique<CudaProgram>(
-      plan, slice, weights, StepLimits(plan, slice, capacity, cache.pages()), std::move(queue));
+  StepLimits limits(plan, slice, capacity, cache.pages());
+  limits.ranks = true;
+  auto program =
+      std::make_unique<CudaProgram>(plan, slice, weights, std::move(limits), std::move(queue));
   TYTO_TRY(program->prepare(plan, slice, weights, cache));
   return std::unique_ptr<Program>(std::move(program));
 }

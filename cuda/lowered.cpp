@@ -232,7 +232,11 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
   v = floats(rows, kv_width);
   gate = floats(rows, ff);
   up = floats(rows, ff);
-  logits = floats(head ? capacity.outputs : 0, plan.vocab);
+  const int outputs = head ? capacity.outputs : 0, chunks = rank_chunks_of(plan.vocab);
+  logits = floats(outputs, plan.vocab);
+  rank_keys = take(outputs, chunks * kTopLogits, sizeof(RankKey));
+  rank_sums = take(outputs, chunks, sizeof(float) * 2);
+  top = take(outputs, 1, sizeof(TopLogits));
   input = records(std::max(rows, capacity.outputs), plan.width);
   inner = records(rows, std::max(q_width, ff));
   const int partials = most_partials(plan.context, rows, order);

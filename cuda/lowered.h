@@ -58,7 +58,8 @@ struct Workspace {
   StepLayout step;
   std::size_t stream, q, k, v, gate, up, logits;
   std::size_t partial_sums, partial_state;
-  std::size_t blas = 0;            // for cuBLASLt; 0: it takes no part
+  std::size_t rank_keys, rank_sums, top;  // of outputs
+  std::size_t blas = 0;                   // for cuBLASLt; 0: it takes no part
   RecordsLayout input, inner;      // of the stream; of what is attended, or between up and down
   std::vector<std::size_t> turns;  // as Lowered::ropes
   std::size_t bytes = 0;           // on the device

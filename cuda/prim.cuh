@@ -40,6 +40,16 @@ __device__ inline float block_sum(float value, float* parts) {
   return total;
 }
 
+template <int kWarps>
+__device__ inline float block_max(float value, float* parts) {
+  value = warp_max(value);
+  if (lane_index() == 0) parts[warp_index()] = value;
+  __syncthreads();
+  float most = parts[0];
+  for (int w = 1; w < kWarps; ++w) most = fmaxf(most, parts[w]);
+  return most;
+}
+
 __device__ inline float half_at(const std::byte* at, std::size_t index) {
   return __half2float(__ushort_as_half(reinterpret_cast<const unsigned short*>(at)[index]));
 }

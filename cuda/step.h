@@ -31,6 +31,7 @@ struct StepView {
   const std::int32_t* tile_counts;  // [tiling]
   const Tile* tiles;                // [tiling][most_rows]
   const std::int32_t* outputs;      // rows whose logits are wanted
+  const std::int32_t* ranked;       // [output]: not 0: only the highest of them are
   const std::int32_t* first_page;   // [cache][sequence]: where its pages begin
   const std::uint32_t* pages;
   const float* hidden;  // [row][width]

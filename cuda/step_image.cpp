@@ -59,7 +59,8 @@ StepLayout::StepLayout(const Plan& plan, const Capacity& capacity)
   tile_counts = aligned(rows + sizeof(StepRow) * size(capacity.rows));
   tiles = aligned(tile_counts + sizeof(std::int32_t) * tilings.size());
   outputs = aligned(tiles + sizeof(Tile) * size(capacity.rows) * tilings.size());
-  first_page = aligned(outputs + sizeof(std::int32_t) * size(capacity.outputs));
+  ranked = aligned(outputs + sizeof(std::int32_t) * size(capacity.outputs));
+  first_page = aligned(ranked + sizeof(std::int32_t) * size(capacity.outputs));
   pages = aligned(first_page + sizeof(std::int32_t) * sequences);
   hidden = aligned(pages + sizeof(PageId) * sequences * most_pages);
   bytes = aligned(hidden + sizeof(float) * size(capacity.rows) * size(plan.width));
@@ -72,6 +73,7 @@ StepView StepLayout::view(const std::byte* base) const noexcept {
           static_cast<const std::int32_t*>(part(tile_counts)),
           static_cast<const Tile*>(part(tiles)),
           static_cast<const std::int32_t*>(part(outputs)),
+          static_cast<const std::int32_t*>(part(ranked)),
           static_cast<const std::int32_t*>(part(first_page)),
           static_cast<const std::uint32_t*>(part(pages)),
           static_cast<const float*>(part(hidden)),
@@ -103,8 +105,11 @@ std::size_t write_step(const StepLayout& layout, const StepInput& input,
 
   std::int32_t* const wanted = at<std::int32_t>(to, layout.outputs);
   std::int32_t logits = 0;
-  for (const Output& output : outputs)
-    if (output.want == Want::logits) wanted[logits++] = output.row;
+  for (const Output& output : outputs) {
+    if (output.want == Want::hidden) continue;
+    at<std::int32_t>(to, layout.ranked)[logits] = output.want == Want::top;
+    wanted[logits++] = output.row;
+  }
   *at<StepCounts>(to, 0) = {static_cast<std::int32_t>(input.rows.size()), logits};
 
   std::size_t used = layout.pages;

@@ -18,7 +18,7 @@ struct StepLayout {
   StepView view(const std::byte* at) const noexcept;
   int tiling_of(const Attention& block) const noexcept;
 
-  std::size_t rows, tile_counts, tiles, outputs, first_page, pages, hidden, bytes;
+  std::size_t rows, tile_counts, tiles, outputs, ranked, first_page, pages, hidden, bytes;
   int max_rows, max_sequences, caches;
   std::vector<int> tilings;  // tile_rows() of each
 };

@@ -13,6 +13,7 @@
 #include "src/file/packed_form.h"
 #include "src/file/tensor_source.h"
 #include "src/plan.h"
+#include "src/top_logits.h"
 #include "tyto/host.h"
 #include "tyto/model.h"
 #include "tyto/result.h"
@@ -45,13 +46,14 @@ struct Sequence {
       pages;  // per Plan::caches; slot s lies in pages[c][s / kPageTokens]
 };
 
-enum class Want : std::uint8_t { logits, hidden };
+enum class Want : std::uint8_t { logits, hidden, top };
 
 struct Output {  // one per wanted row, rows ascending
   std::int32_t row = 0;
   Want want = Want::logits;
-  std::span<float> values;  // [vocab] logits or [width] hidden (the stream after the slice's last
-                            // block); the caller's
+  std::span<float> values;   // [vocab] logits or [width] hidden (the stream after the slice's last
+                             // block); the caller's
+  TopLogits* top = nullptr;  // for Want::top, instead of values; the caller's
 };
 
 struct StepInput {
@@ -86,11 +88,14 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual std::uint64_t bytes() const noexcept = 0;  // of workspace
-  // Copies rows, tables and output requests; the spans may die after it, Output::values may not.
+  // Whether Want::top is served. Where logits are in the host's memory it would save nothing.
+  virtual bool ranks() const noexcept { return false; }
+  // Copies rows, tables and output requests; the spans may die after it, Output::values and
+  // Output::top may not.
   virtual Result<> start(const StepInput& input, std::span<const Output> outputs) = 0;
   // True: computed. Past `until` it returns false at the next block border.
   virtual Result<bool> work(Clock::time_point until) = 0;
-  virtual Result<> finish() = 0;  // fills Output::values
+  virtual Result<> finish() = 0;  // fills Output::values and Output::top
 };
 
 struct Footprint {

@@ -84,18 +84,23 @@ void Engine::add_rows(const Request& request) {
   for (const auto& pages : state.pages) tables_.push_back(pages);
   sequences_.push_back({std::span(tables_).subspan(first_table, caches_)});
 
-  const bool logits = state.computed + request.rows == state.tokens.size();
+  Known known = Known::nothing;
+  if (request.all.empty() && state.computed + request.rows == state.tokens.size())
+    known = request.top && program_.ranks() ? Known::top : Known::logits;
   for (int i = 0; i < request.rows; ++i) {
     const auto slot = static_cast<std::int32_t>(state.computed + i);
+    const auto row = static_cast<std::int32_t>(rows_.size());
+    const bool last = i + 1 == request.rows;
     if (!request.all.empty())
-      outputs_.push_back({static_cast<std::int32_t>(rows_.size()), Want::logits,
-                          request.all.subspan(static_cast<std::size_t>(i) * vocab_, vocab_)});
-    else if (logits && i + 1 == request.rows)
       outputs_.push_back(
-          {static_cast<std::int32_t>(rows_.size()), Want::logits, state.arrived_logits});
+          {row, Want::logits, request.all.subspan(static_cast<std::size_t>(i) * vocab_, vocab_)});
+    else if (last && known == Known::logits)
+      outputs_.push_back({row, Want::logits, state.arrived_logits});
+    else if (last && known == Known::top)
+      outputs_.push_back({row, Want::top, {}, &state.arrived_top});
     rows_.push_back({state.tokens[slot], sequence, slot, 0, slot + 1, slot});
   }
-  parts_.push_back({&state, request.rows, logits && request.all.empty(), !request.all.empty()});
+  parts_.push_back({&state, request.rows, known});
 }
 
 Result<> Engine::start(std::span<const Request> requests) {
@@ -119,7 +124,7 @@ Result<bool> Engine::advance(Clock::time_point until) {
   TYTO_TRY(program_.finish());
   for (const Part& part : parts_) {
     part.state->arrived = part.rows;
-    part.state->arrived_has_logits = part.logits;
+    part.state->arrived_known = part.known;
   }
   return true;
 }
@@ -128,8 +133,9 @@ bool Engine::take_arrived(SequenceState& state) noexcept {
   if (state.arrived == 0) return false;
   state.computed += state.arrived;
   state.arrived = 0;
-  state.has_logits = state.arrived_has_logits;
-  if (state.has_logits) std::swap(state.logits, state.arrived_logits);
+  state.known = state.arrived_known;
+  if (state.known == Known::logits) std::swap(state.logits, state.arrived_logits);
+  if (state.known == Known::top) state.top = state.arrived_top;
   return true;
 }
 
@@ -145,7 +151,7 @@ Result<> Engine::truncate(SequenceState& state, std::size_t length) {
   TYTO_TRY(pages_.shrink(state.pages, std::min(length, state.computed)));
   if (length < state.computed) {
     state.computed = length;
-    state.has_logits = false;
+    state.known = Known::nothing;
   }
   state.tokens.resize(std::min(length, state.tokens.size()));
   return {};
@@ -156,7 +162,7 @@ Result<bool> Engine::recompute_last(SequenceState& state, Clock::time_point unti
   if (!turn) return false;
   if (take_arrived(state) || state.computed == 0) return true;
   TYTO_TRY(pages_.shrink(state.pages, --state.computed));
-  state.has_logits = false;
+  state.known = Known::nothing;
   return true;
 }
 
@@ -177,8 +183,9 @@ Result<> Engine::fork(SequenceState& from, SequenceState& to) {
   }
   to.tokens.assign(from.tokens.begin(), from.tokens.end());
   to.computed = from.computed;
-  to.has_logits = from.has_logits;
-  if (from.has_logits) to.logits = from.logits;
+  to.known = from.known;
+  if (from.known == Known::logits) to.logits = from.logits;
+  if (from.known == Known::top) to.top = from.top;
   return {};
 }
 

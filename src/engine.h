@@ -11,14 +11,18 @@
 
 namespace tyto {
 
+// What is there of the logits after the last token that was computed.
+enum class Known : unsigned char { nothing, top, logits };
+
 // What the engine knows of a session. The owner's thread changes `tokens`, and everything else only
 // through the engine. Its address is its identity while it lives.
 struct SequenceState {
   std::vector<TokenId> tokens;  // computed and queued; reserved to the session's capacity
   std::size_t computed = 0;     // of tokens, in the cache
   PageTable pages;              // reserved to the session's capacity
-  std::vector<float> logits;    // [vocab] after token `computed` - 1, if has_logits
-  bool has_logits = false;
+  Known known = Known::nothing;
+  std::vector<float> logits;  // [vocab]
+  TopLogits top{};
 
   std::size_t queued() const noexcept { return tokens.size() - computed; }
 
@@ -26,9 +30,10 @@ struct SequenceState {
   friend class Engine;
   // A finished step's outcome, possibly written by another session's thread: read under the
   // engine's lock.
-  std::size_t arrived = 0;            // tokens it computed; 0: none
+  std::size_t arrived = 0;  // tokens it computed; 0: none
+  Known arrived_known = Known::nothing;
   std::vector<float> arrived_logits;  // [vocab]
-  bool arrived_has_logits = false;
+  TopLogits arrived_top{};
 };
 
 // What one session wants of a step.
@@ -36,6 +41,7 @@ struct Request {
   SequenceState* state = nullptr;
   int rows = 0;               // of its queued tokens, from the first
   std::span<float> all = {};  // not empty: logits of each row, [rows, vocab]
+  bool top = false;  // the highest logits are enough, where the program finds them by itself
 };
 
 class Engine {
@@ -66,7 +72,7 @@ class Engine {
   struct Part {  // one session's share of the step under way
     SequenceState* state;
     int rows;
-    bool logits, all;
+    Known known;  // when it is computed
   };
 
   Result<> start(std::span<const Request> requests);

@@ -17,7 +17,7 @@ class Run {
       s_.generation = {false, 0, StopMatcher(options_.stop)};
     for (;;) {
       if (s_.generation.produced >= options_.max_tokens) return end(Stop::max_tokens);
-      const auto computed = s_.compute_logits(deadline);
+      const auto computed = s_.compute_for(sampler_, deadline);
       if (!computed && computed.error().code() == ErrorCode::cancelled) {
         bring(s_.generation.matcher.flush());  // what begins a character stays with the session
         return s_.stopped = Stop::cancelled;

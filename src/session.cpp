@@ -16,28 +16,43 @@ Result<> check_ids(std::span<const TokenId> ids, int vocab) {
   return {};
 }
 
-Result<bool> Session::Impl::compute(Clock::time_point until) {
+Result<bool> Session::Impl::compute(Clock::time_point until, bool few) {
   while (state.queued() > 0) {
     if (cancelled())
       return Error(ErrorCode::cancelled, "computing was cancelled by its Cancel object");
     const auto rows =
         static_cast<int>(std::min<std::size_t>(state.queued(), engine().capacity().rows));
-    const Request request{&state, rows, {}};
+    const Request request{&state, rows, {}, few};
     TYTO_TRY(const bool done, engine().run({&request, 1}, until));
     if (!done) return false;
   }
   return true;
 }
 
-Result<bool> Session::Impl::compute_logits(Clock::time_point until) {
+bool Session::Impl::asks_for_top(Sampler& sampler) const {
+  return !whole && sampler.impl() && sample::looks_at_top(*sampler.impl());
+}
+
+bool Session::Impl::can_draw(Sampler& sampler) const {
+  if (state.known != Known::top) return state.known == Known::logits;
+  return sampler.impl() && sample::decides(*sampler.impl(), state.top, model->plan.vocab);
+}
+
+Result<bool> Session::Impl::ask_again(Clock::time_point until) {
+  whole = state.known == Known::top;
+  return engine().recompute_last(state, until);
+}
+
+Result<bool> Session::Impl::compute_for(Sampler& sampler, Clock::time_point until) {
   if (state.tokens.empty())
     return Error(ErrorCode::bad_argument,
                  "the session holds no tokens: append a prompt, or the begin token, first");
-  if (state.queued() == 0 && !state.has_logits) {
-    TYTO_TRY(const bool queued, engine().recompute_last(state, until));
+  for (;;) {
+    TYTO_TRY(const bool done, compute(until, asks_for_top(sampler)));
+    if (!done || can_draw(sampler)) return done;
+    TYTO_TRY(const bool queued, ask_again(until));
     if (!queued) return false;
   }
-  return compute(until);
 }
 
 void Session::Impl::prepare() {
@@ -48,6 +63,7 @@ void Session::Impl::prepare() {
 
 void Session::Impl::sequence_changed() {
   generation = {};
+  whole = false;
   stopped = Stop::none;
   const Tokenizer& tokenizer = model->tokenizer;
   // Whether the next token opens the text: then its leading space is the tokenizer's, not the
@@ -65,8 +81,12 @@ Result<std::optional<Token>> Session::Impl::draw(Sampler& sampler) {
     stopped = Stop::context_full;
     return std::optional<Token>();
   }
+  const std::size_t position = state.tokens.size();
   TYTO_TRY(const sample::Choice choice,
-           sample::choose(*sampler.impl(), state.logits, state.tokens, state.tokens.size()));
+           state.known == Known::top
+               ? sample::choose(*sampler.impl(), state.top, position)
+               : sample::choose(*sampler.impl(), state.logits, state.tokens, position));
+  whole = false;
   if (model->tokenizer.ends_text(choice.id)) {
     stopped = Stop::end_of_text;
     return std::optional<Token>();
@@ -134,7 +154,11 @@ Result<std::size_t> Session::sync(std::span<const TokenId> tokens) {
 
 Result<> Session::prefill() {
   return session_call(impl_.get(), [&](Impl& s) -> Result<> {
-    TYTO_TRY(s.compute(Clock::time_point::max()));
+    constexpr auto kEver = Clock::time_point::max();
+    TYTO_TRY(s.compute(kEver, false));
+    if (s.state.known != Known::top) return {};
+    TYTO_TRY(s.ask_again(kEver));
+    TYTO_TRY(s.compute(kEver, false));
     return {};
   });
 }
@@ -142,7 +166,7 @@ Result<> Session::prefill() {
 Result<std::optional<Token>> Session::next(Sampler& sampler) {
   return session_call(impl_.get(), [&](Impl& s) -> Result<std::optional<Token>> {
     s.generation.open = false;
-    TYTO_TRY(s.compute_logits(Clock::time_point::max()));
+    TYTO_TRY(s.compute_for(sampler, Clock::time_point::max()));
     return s.draw(sampler);
   });
 }
@@ -155,7 +179,7 @@ Result<> Session::score(std::span<const TokenId> tokens,
     if (tokens.size() > s.capacity - held)
       return fail(ErrorCode::limit, "{} tokens after {} do not fit in the session's context of {}",
                   tokens.size(), held, s.capacity);
-    TYTO_TRY(s.compute(Clock::time_point::max()));
+    TYTO_TRY(s.compute(Clock::time_point::max(), false));
     const Capacity& capacity = s.engine().capacity();
     const auto chunk = static_cast<std::size_t>(std::min(capacity.outputs, capacity.rows));
     std::vector<float> logits(std::min(chunk, tokens.size()) * vocab);
@@ -178,7 +202,7 @@ Result<> Session::score(std::span<const TokenId> tokens,
         break;
       }
       std::copy_n(all.end() - vocab, vocab, s.state.logits.begin());
-      s.state.has_logits = true;
+      s.state.known = Known::logits;
       try {
         for (std::size_t row = 0; row < rows && more; ++row)
           more = !on_logits || on_logits(first + row, all.subspan(row * vocab, vocab));
@@ -196,7 +220,7 @@ Result<> Session::score(std::span<const TokenId> tokens,
 }
 
 std::span<const float> Session::logits() const noexcept {
-  if (!impl_ || impl_->state.queued() > 0 || !impl_->state.has_logits) return {};
+  if (!impl_ || impl_->state.queued() > 0 || impl_->state.known != Known::logits) return {};
   return impl_->state.logits;
 }
 

@@ -49,11 +49,16 @@ struct TYTO_LOCAL Session::Impl {
 
   // Makes room for `capacity` tokens, so that no step allocates.
   void prepare();
-  // Computes all that is queued, chunk by chunk. False: `until` passed first.
-  Result<bool> compute(Clock::time_point until);
-  // The same, and makes sure that the logits of the last token are there.
-  Result<bool> compute_logits(Clock::time_point until);
-  // Draws a token from the logits and queues it. Empty: `stopped` says why.
+  // Computes all that is queued, chunk by chunk. False: `until` passed first. few: Request::top.
+  Result<bool> compute(Clock::time_point until, bool few);
+  // The same, until the sampler can draw.
+  Result<bool> compute_for(Sampler& sampler, Clock::time_point until);
+  // Whether the highest logits of the next token may be all that the sampler needs.
+  bool asks_for_top(Sampler& sampler) const;
+  bool can_draw(Sampler& sampler) const;
+  // Queues the last token again, for the logits that are not there. False: `until` passed first.
+  Result<bool> ask_again(Clock::time_point until);
+  // Draws a token, once can_draw(), and queues it. Empty: `stopped` says why.
   Result<std::optional<Token>> draw(Sampler& sampler);
   // The sequence is no longer what a decoder or a generation has seen.
   void sequence_changed();
@@ -62,6 +67,7 @@ struct TYTO_LOCAL Session::Impl {
   const Cancel* cancel = nullptr;
   std::size_t capacity = 0;
   SequenceState state;
+  bool whole = false;  // the highest logits did not decide: the next come whole
   Stop stopped = Stop::none;
   std::optional<text::StreamDecoder> decoder;  // none for a model without a tokenizer
   Generation generation;

@@ -54,12 +54,13 @@ Result<bool> compute(const Batch& batch, std::span<BatchItem> items, Clock::time
     Session::Impl& s = batch.session(i);
     if (s.cancelled())
       return Error(ErrorCode::cancelled, "the step was cancelled by a session's Cancel object");
-    if (items[i].sampler && s.state.queued() == 0 && !s.state.has_logits) {
-      TYTO_TRY(const bool queued, engine.recompute_last(s.state, until));
+    Sampler* const sampler = items[i].sampler;
+    if (sampler && s.state.queued() == 0 && !s.can_draw(*sampler)) {
+      TYTO_TRY(const bool queued, s.ask_again(until));
       if (!queued) return false;
     }
     if (s.state.queued() == 0) continue;
-    requests.push_back({&s.state, 1, {}});
+    requests.push_back({&s.state, 1, {}, sampler && s.asks_for_top(*sampler)});
     --left;
   }
   for (Request& request : requests) {
@@ -87,7 +88,9 @@ Result<bool> run_step(std::span<BatchItem> items, Clock::time_point until) {
     s.generation.open = false;
     items[i].out = std::optional<Token>();
     s.stopped = Stop::none;
-    if (items[i].sampler && s.state.queued() == 0) items[i].out = s.draw(*items[i].sampler);
+    Sampler* const sampler = items[i].sampler;
+    // Where the highest logits do not decide, the next step brings them all.
+    if (sampler && s.state.queued() == 0 && s.can_draw(*sampler)) items[i].out = s.draw(*sampler);
   }
   return true;
 }

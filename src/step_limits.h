@@ -21,6 +21,7 @@ struct StepLimits {
   int width = 0, vocab = 0;
   int tokens = 0, positions = 0;  // rows of the embedding's tables; 0: there is none
   bool head = false;
+  bool ranks = false;  // Want::top is served
   int pages_per_sequence = 0;
   std::vector<int> pages;  // of each cache's arena
 
@@ -122,15 +123,21 @@ inline Result<> StepLimits::check_outputs(const StepInput& input,
   if (outputs.size() > static_cast<std::size_t>(capacity.outputs))
     return fail(ErrorCode::bad_argument, "{} outputs; {} are possible", outputs.size(),
                 capacity.outputs);
-  std::int32_t before = 0;
+  std::int32_t before = -1;
   for (const Output& output : outputs) {
-    if (output.row < before || static_cast<std::size_t>(output.row) >= input.rows.size())
+    if (output.row <= before || static_cast<std::size_t>(output.row) >= input.rows.size())
       return fail(ErrorCode::bad_argument, "an output of row {}, out of order or beyond the step",
                   output.row);
     before = output.row;
-    const bool logits = output.want == Want::logits;
-    if (logits && !head) return fail(ErrorCode::bad_argument, "logits of a slice without a head");
-    const auto expected = static_cast<std::size_t>(logits ? vocab : width);
+    if (output.want != Want::hidden && !head)
+      return fail(ErrorCode::bad_argument, "logits of a slice without a head");
+    if (output.want == Want::top) {
+      if (!ranks)
+        return fail(ErrorCode::bad_argument, "the highest logits, which are not found here");
+      if (!output.top) return fail(ErrorCode::bad_argument, "no room for the highest logits");
+      continue;
+    }
+    const auto expected = static_cast<std::size_t>(output.want == Want::logits ? vocab : width);
     if (output.values.size() != expected)
       return fail(ErrorCode::bad_argument, "room for {} output values, expected {}",
                   output.values.size(), expected);

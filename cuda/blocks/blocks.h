@@ -7,6 +7,7 @@
 #include "cuda/matrix.h"
 #include "cuda/step.h"
 #include "src/plan.h"
+#include "src/top_logits.h"
 #include "tyto/model.h"
 
 namespace tyto::cuda {
@@ -102,5 +103,20 @@ struct Activate {
   Records to;
 };
 cudaError_t activate(const Activate&, int rows, cudaStream_t);
+
+// The highest logits of those outputs that are wanted so (StepView::ranked): first of each chunk,
+// then of the row.
+using RankKey = unsigned long long;  // a logit and its token; the best is the highest
+struct Rank {
+  const float* logits;  // [output][vocab]
+  int vocab, chunks;
+  RankKey* keys;  // [output][chunk][kTopLogits]: of each chunk
+  float2* sums;   // [output][chunk]: the highest logit, the sum of exp(logit - highest)
+  TopLogits* to;  // [output]
+};
+inline constexpr int kRankChunk = 4096;  // logits
+constexpr int rank_chunks_of(int vocab) { return (vocab + kRankChunk - 1) / kRankChunk; }
+cudaError_t rank_chunks(const Rank&, const StepView&, int outputs, cudaStream_t);
+cudaError_t rank_rows(const Rank&, const StepView&, int outputs, cudaStream_t);
 
 }  // namespace tyto::cuda

@@ -65,7 +65,7 @@ class TYTO_EXPORT Session {
   // Makes `tokens` the sequence: keeps the common prefix, drops the rest, queues what is new.
   // Returns the kept length.
   Result<std::size_t> sync(std::span<const TokenId> tokens);
-  // Computes what is queued, chunk by chunk.
+  // Computes what is queued, chunk by chunk, and the logits where a device kept them to itself.
   Result<> prefill();
   // Computes what is queued, then draws the next token and queues it. Empty: stopped() says why. A
   // token that ends the text is not queued. An empty sequence is bad_argument; logits without a
@@ -87,7 +87,8 @@ class TYTO_EXPORT Session {
       std::span<const TokenId> tokens,
       const std::function<bool(std::size_t position, std::span<const float> logits)>& on_logits);
 
-  // [vocab] after the last position; empty while anything is queued.
+  // [vocab] after the last position; empty while anything is queued, and after a next() that drew
+  // the end of the text on a device, which may have sent the highest logits only.
   std::span<const float> logits() const noexcept;
   std::span<const TokenId> tokens() const noexcept;  // computed and queued
   Stop stopped() const noexcept;                     // why the last next() or generate() ended

@@ -7,13 +7,26 @@
 
 namespace tyto::sample {
 
-void Candidates::assign(std::span<const float> logits) {
-  ids_.resize(logits.size());
-  weights_.resize(logits.size());
-  std::iota(ids_.begin(), ids_.end(), 0);
-  logits_.assign(logits.begin(), logits.end());
+void Candidates::make_room(std::size_t size) {
+  ids_.resize(size);
+  logits_.resize(size);
+  weights_.resize(size);
   weights_known_ = false;
-  resize(logits.size());
+  resize(size);
+}
+
+void Candidates::assign(std::span<const float> logits) {
+  make_room(logits.size());
+  std::iota(ids_.begin(), ids_.end(), 0);
+  std::copy(logits.begin(), logits.end(), logits_.begin());
+}
+
+void Candidates::assign(std::span<const TopLogit> part) {
+  make_room(part.size());
+  for (std::size_t i = 0; i < part.size(); ++i) {
+    ids_[i] = part[i].token;
+    logits_[i] = part[i].logit;
+  }
 }
 
 std::span<float> Candidates::mutable_logits() noexcept {

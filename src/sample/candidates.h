@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/sample/rank.h"
+#include "src/top_logits.h"
 #include "tyto/tokenizer.h"
 
 namespace tyto::sample {
@@ -18,6 +19,8 @@ class Candidates {
  public:
   // The whole vocabulary: ids()[i] == i until something is dropped.
   void assign(std::span<const float> logits);
+  // A part of it, in the order of the tokens.
+  void assign(std::span<const TopLogit> part);
 
   std::size_t size() const noexcept { return size_; }
   std::span<const TokenId> ids() const noexcept { return {ids_.data(), size_}; }
@@ -52,6 +55,7 @@ class Candidates {
     logits_[to] = logits_[from];
     weights_[to] = weights_[from];
   }
+  void make_room(std::size_t size);
   void resize(std::size_t size) noexcept {
     size_ = size;
     total_known_ = false;

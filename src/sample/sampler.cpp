@@ -83,6 +83,10 @@ TokenId draw(Candidates& candidates, double uniform) {
   return candidates.ids()[last];
 }
 
+TokenId draw(Sampler::Impl& sampler, std::uint64_t position) {
+  return draw(sampler.candidates, uniform(sampler.settings.options.seed, position));
+}
+
 void find_top(Sampler::Impl& sampler, std::span<const float> logits, double log_sum) {
   const auto count = static_cast<std::size_t>(sampler.settings.options.top_logprobs);
   select_best(logits, std::min(count, logits.size()), sampler.ranked);
@@ -104,11 +108,55 @@ Result<Choice> choose(Sampler::Impl& sampler, std::span<const float> logits,
 
   sampler.candidates.assign(logits);
   TYTO_TRY(run_stages(sampler, history));
-  const TokenId id = draw(sampler.candidates, uniform(sampler.settings.options.seed, position));
+  const TokenId id = draw(sampler, position);
 
   find_top(sampler, logits, log_sum);
   const auto logprob = static_cast<float>(double{logits[static_cast<std::size_t>(id)]} - log_sum);
   return Choice{id, logprob, sampler.top};
+}
+
+bool looks_at_top(Sampler::Impl& sampler) {
+  const Use use(sampler);
+  if (!use.check()) return false;
+  const SamplerOptions& options = sampler.settings.options;
+  const bool narrow = options.temperature == 0 || (options.top_k > 0 && options.top_k < kTopLogits);
+  return narrow && options.top_logprobs <= kTopLogits &&
+         std::none_of(sampler.stages.begin(), sampler.stages.end(), [&](const Stage* stage) {
+           return stage->order < kNarrowing && stage->active(sampler.settings);
+         });
+}
+
+bool decides(Sampler::Impl& sampler, const TopLogits& top, std::size_t vocab) {
+  if (top.count == 0 || !looks_at_top(sampler)) return false;
+  if (static_cast<std::size_t>(top.count) == vocab) return true;
+  const SamplerOptions& options = sampler.settings.options;
+  const int kept = options.temperature == 0 ? 1 : options.top_k;
+  const double best = top.best[0].logit, worst_kept = top.best[kept - 1].logit,
+               worst = top.best[top.count - 1].logit;
+  // Temperature rounds twice, by less than a millionth of the distance from the best each time: a
+  // logit that was not sent must not become equal to one that is kept.
+  return worst_kept - worst > 1e-6 * (best - worst);
+}
+
+Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top, std::uint64_t position) {
+  const Use use(sampler);
+  TYTO_TRY(use.check());
+  const std::span best(top.best, static_cast<std::size_t>(top.count));
+  sampler.by_token.assign(best.begin(), best.end());
+  std::sort(sampler.by_token.begin(), sampler.by_token.end(),
+            [](const TopLogit& a, const TopLogit& b) { return a.token < b.token; });
+  sampler.candidates.assign(sampler.by_token);
+  TYTO_TRY(run_stages(sampler, {}));
+  const TokenId id = draw(sampler, position);
+
+  const auto logprob = [&](const TopLogit& of) { return of.logit - top.log_sum; };
+  const auto drawn = std::find_if(best.begin(), best.end(),
+                                  [id](const TopLogit& each) { return each.token == id; });
+  const auto shown = static_cast<std::size_t>(sampler.settings.options.top_logprobs);
+  sampler.top.clear();
+  for (const TopLogit& each : best.first(std::min(shown, best.size())))
+    sampler.top.push_back({each.token, logprob(each)});
+  return Choice{id, logprob(*drawn), sampler.top};
 }
 
 }  // namespace sample

@@ -7,6 +7,7 @@
 
 #include "src/sample/candidates.h"
 #include "src/sample/stage.h"
+#include "src/top_logits.h"
 #include "tyto/result.h"
 #include "tyto/sampler.h"
 #include "tyto/session.h"
@@ -20,6 +21,7 @@ struct TYTO_LOCAL Sampler::Impl {
 
   // Workspace of choose.
   sample::Candidates candidates;
+  std::vector<TopLogit> by_token;
   std::vector<sample::Ranked> ranked;
   std::vector<Logprob> top;
 };
@@ -37,6 +39,13 @@ struct Choice {
 // using the sampler.
 Result<Choice> choose(Sampler::Impl& sampler, std::span<const float> logits,
                       std::span<const TokenId> history, std::uint64_t position);
+
+// Whether the highest logits may be all that the sampler looks at, as it is set.
+bool looks_at_top(Sampler::Impl& sampler);
+// Whether they are: from these it draws what it would draw from all `vocab`.
+bool decides(Sampler::Impl& sampler, const TopLogits& top, std::size_t vocab);
+// The same as above, where they decide. log_sum and with it log probabilities are the device's.
+Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top, std::uint64_t position);
 
 }  // namespace sample
 }  // namespace tyto

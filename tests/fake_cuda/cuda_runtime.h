@@ -63,6 +63,11 @@ template <class T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
   return fake_cuda::exchange(value, (threadIdx.x % 32) ^ static_cast<unsigned>(mask));
 }
+template <class T>
+T __shfl_up_sync(unsigned, T value, unsigned distance) {
+  const unsigned lane = threadIdx.x % 32;
+  return fake_cuda::exchange(value, lane < distance ? lane : lane - distance);
+}
 inline int __any_sync(unsigned, int predicate) {
   int any = predicate != 0;
   for (int distance = 16; distance > 0; distance /= 2)
@@ -80,6 +85,7 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned which) {
 inline int atomicMin(std::int32_t* to, int value) {
   return std::exchange(*to, std::min(*to, value));
 }
+inline unsigned atomicAdd(unsigned* to, unsigned value) { return std::exchange(*to, *to + value); }
 inline int __dp4a(int a, int b, int sum) {
   for (int i = 0; i < 4; ++i)
     sum += static_cast<std::int8_t>(a >> 8 * i) * static_cast<std::int8_t>(b >> 8 * i);

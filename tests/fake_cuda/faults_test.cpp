@@ -38,7 +38,9 @@ ErrorCode live(const RandomModel& model, const Capacity& capacity) {
       TYTO_TRY(cache->clear_page(0, 1, i));
       const Row row{3, 0, i, 0, i + 1, i};
       std::vector<float> logits(static_cast<std::size_t>(plan.vocab));
-      const Output output{0, Want::logits, logits};
+      TopLogits top{};
+      const Output output =
+          i == 0 ? Output{0, Want::logits, logits} : Output{0, Want::top, {}, &top};
       TYTO_TRY(program->start({{&row, 1}, {&sequence, 1}, {}}, {&output, 1}));
       const auto until = i == 0 ? Clock::time_point::max() : Clock::time_point::min();
       for (bool done = false; !done;) {
@@ -46,6 +48,7 @@ ErrorCode live(const RandomModel& model, const Capacity& capacity) {
       }
       TYTO_TRY(program->finish());
       for (const float value : logits) CHECK(std::isfinite(value));
+      CHECK(top.count == (i == 0 ? 0 : std::min(plan.vocab, kTopLogits)));
     }
     return {};
   };

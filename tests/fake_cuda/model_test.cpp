@@ -37,6 +37,25 @@ std::vector<TokenId> greedy(const Model& model) {
   return ids;
 }
 
+// Asks for all logits, and leaves them as they are.
+struct Onlooker : LogitStage {
+  Result<> apply(std::span<float> logits, std::span<const TokenId>) override {
+    seen = logits.size();
+    return {};
+  }
+  std::size_t seen = 0;
+};
+
+std::vector<TokenId> drawn(Session& session, Sampler& sampler, int count) {
+  std::vector<TokenId> ids;
+  for (int i = 0; i < count; ++i) {
+    const auto token = session.next(sampler).value();
+    if (!token) break;
+    ids.push_back(token->id);
+  }
+  return ids;
+}
+
 }  // namespace
 
 TEST_CASE("A model generates on CUDA what it does by the reference", "[fake_cuda]") {
@@ -85,4 +104,93 @@ TEST_CASE("A packed file of the CPU is no file for CUDA", "[fake_cuda]") {
   const auto model = Model::load(packed, options_of("cuda"));
   REQUIRE_FALSE(model);
   CHECK(model.error().code() == ErrorCode::mismatch);
+}
+
+TEST_CASE("Samplers that look at the highest logits alone draw what others do", "[fake_cuda]") {
+  const Model model = load_tiny(options_of("cuda")).value();
+  const TokenId prompt[] = {1, 5, 9, 7};
+  const SamplerOptions options = {.temperature = 2, .top_k = 100, .seed = 3, .top_logprobs = 4};
+  Session narrow = model.new_session().value(), wide = model.new_session().value();
+  narrow.append(prompt).value();
+  wide.append(prompt).value();
+  Sampler few = Sampler::create(options).value(), all = few.clone().value();
+  const auto onlooker = std::make_shared<Onlooker>();
+  all.add(onlooker).value();
+  for (int i = 0; i < 12; ++i) {
+    const auto got = narrow.next(few).value(), want = wide.next(all).value();
+    REQUIRE(got.has_value() == want.has_value());
+    if (!got) break;
+    CHECK(got->id == want->id);
+    CHECK(got->logprob == Approx(want->logprob).epsilon(1e-4));
+    REQUIRE(got->top.size() == 4);
+    for (std::size_t k = 0; k < 4; ++k) CHECK(got->top[k].id == want->top[k].id);
+  }
+  CHECK(onlooker->seen == 300);
+
+  // One session's samplers may differ from token to token, and its logits can be had any time.
+  Session mixed = model.new_session().value();
+  mixed.append(prompt).value();
+  auto ids = drawn(mixed, few, 3);
+  CHECK(mixed.logits().empty());
+  const auto more = drawn(mixed, all, 3);
+  ids.insert(ids.end(), more.begin(), more.end());
+  Session plain = model.new_session().value();
+  plain.append(prompt).value();
+  CHECK(ids == drawn(plain, few, 6));
+  mixed.prefill().value();
+  CHECK(mixed.logits().size() == 300);
+}
+
+TEST_CASE("A batch on CUDA may mix samplers of both kinds", "[fake_cuda]") {
+  const Model model = load_tiny(options_of("cuda")).value();
+  const TokenId prompt[] = {1, 5, 9, 7};
+  const SamplerOptions narrow = {.temperature = 1, .top_k = 50, .seed = 5},
+                       wide = {.temperature = 1, .top_k = 0, .seed = 5};
+  std::vector<TokenId> alone[2], together[2];
+  Sampler samplers[] = {Sampler::create(narrow).value(), Sampler::create(wide).value()};
+  Session sessions[] = {model.new_session().value(), model.new_session().value()};
+  for (int i = 0; i < 2; ++i) {
+    Session session = model.new_session().value();
+    session.append(prompt).value();
+    alone[i] = drawn(session, samplers[i], 5);
+    sessions[i].append(prompt).value();
+  }
+  for (int token = 0; token < 5; ++token) {
+    BatchItem items[] = {{&sessions[0], &samplers[0]}, {&sessions[1], &samplers[1]}};
+    step(items).value();
+    for (int i = 0; i < 2; ++i)
+      if (const auto out = std::move(items[i].out).value()) together[i].push_back(out->id);
+  }
+  CHECK(together[0] == alone[0]);
+  CHECK(together[1] == alone[1]);
+}
+
+TEST_CASE("Logits that a device kept to itself at the end of a text come by prefill",
+          "[fake_cuda]") {
+  const auto load = [](const char* device) {
+    return Model::load(as_source(tiny_llama(kTinyF32).file()), options_of(device)).value();
+  };
+  const Model reference = load("reference"), cuda = load("cuda");
+  const TokenId prompt[] = {1, 5, 9};
+  const auto at = [&](const Model& model) {
+    Session session = model.new_session().value();
+    session.append(prompt).value();
+    return session;
+  };
+  // A seed with which the text ends at once.
+  SamplerOptions options = {.temperature = 50, .top_k = 255, .top_p = 1, .min_p = 0};
+  const auto ends = [&] {
+    Sampler sampler = Sampler::create(options).value();
+    return !at(reference).next(sampler).value();
+  };
+  while (options.seed < 10000 && !ends()) ++options.seed;
+  Sampler sampler = Sampler::create(options).value();
+  Session session = at(cuda);
+  REQUIRE_FALSE(session.next(sampler).value());
+  CHECK(session.stopped() == Stop::end_of_text);
+  CHECK(session.logits().empty());
+  CHECK_FALSE(session.next(sampler).value());
+  session.prefill().value();
+  CHECK(session.logits().size() == 300);
+  CHECK_FALSE(session.next(sampler).value());
 }
