@@ -49,8 +49,9 @@ constexpr unsigned bit(int n) { return 1u << n; }
 
 Features detect_features() noexcept {
   Features f;
-  const Registers basic = cpuid(1, 0), more = cpuid(7, 0), most = cpuid(7, 1);
-  if (!all(basic.c, bit(27) | bit(28))) return f;  // OSXSAVE, AVX
+  const Registers maker = cpuid(0, 0), basic = cpuid(1, 0), more = cpuid(7, 0), most = cpuid(7, 1);
+  f.amd = maker.b == 0x68747541 && maker.d == 0x69746e65 && maker.c == 0x444d4163;  // AuthenticAMD
+  if (!all(basic.c, bit(27) | bit(28))) return f;                                   // OSXSAVE, AVX
   const unsigned saved = saved_state();
   constexpr unsigned kYmm = bit(1) | bit(2), kZmm = kYmm | bit(5) | bit(6) | bit(7);
   f.avx2 = all(saved, kYmm) && all(basic.c, bit(12) | bit(29)) && all(more.b, bit(5));

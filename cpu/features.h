@@ -9,6 +9,7 @@ struct Features {
   bool avx512_bf16 = false;  // apart from VNNI: Ice Lake has one without the other
   bool neon = false;         // with DotProd
   bool neon_i8mm = false;    // apart from DotProd, which is older
+  bool amd = false;          // made by AMD
 };
 
 Features detect_features() noexcept;

@@ -96,8 +96,11 @@ struct FloatPanels : FloatLanes<V, kLanes> {
     for (std::size_t left = vectors(k); left > 0; slice += x.slice_stride) {
       const std::size_t count = std::min(left, kSliceVectors);
       for (std::size_t i = 0; i < count; ++i, panels += Load::kBytes) {
-        TYTO_UNROLL
-        for (std::size_t p = 0; p < kPanels; ++p) prefetch<Load::kBytes>(panels + p * panel_stride);
+        if constexpr (kPanels * kRows > 1) {
+          TYTO_UNROLL
+          for (std::size_t p = 0; p < kPanels; ++p)
+            prefetch<Load::kBytes>(panels + p * panel_stride);
+        }
         if constexpr (kPairs)
           add_pairs(acc, panels, panel_stride, slice + i * kStepBytes, x.stride);
         else
@@ -137,13 +140,16 @@ struct FloatPanels : FloatLanes<V, kLanes> {
                        int rows, float* out, std::size_t out_stride, std::byte*) {
     const std::size_t bytes = panel_bytes(k);
     int p = 0;
-    // Few rows: four panels at once, since each is a chain of dependent additions.
-    if (rows < kFloatTileRows)
+    // Few rows: four panels at once, since each is a chain of dependent additions; one alone is
+    // still faster than memory (streams.h).
+    const bool alone = rows == 1 && one_stream;
+    if (rows < kFloatTileRows && !alone)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
         all_rows<4>(weights, k, x, rows, out, out_stride);
-    for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+    for (; !alone && p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
       all_rows<2>(weights, k, x, rows, out, out_stride);
-    if (p < panels) all_rows<1>(weights, k, x, rows, out, out_stride);
+    for (; p < panels; ++p, weights += bytes, out += kLanes)
+      all_rows<1>(weights, k, x, rows, out, out_stride);
   }
   static std::size_t scratch_bytes(std::size_t) { return 0; }
 };

@@ -23,11 +23,12 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// Packed codes are read of four panels at once for up to three rows, of two for more; ISAs that
-// expand do so for many rows, two panels at a time. The bits are the same either way.
+// Packed codes are read of four panels at once for up to three rows (but streams.h for one), of two
+// for more; ISAs that expand do so for many rows, two panels at a time. The bits are the same
+// either way.
 template <class Family>
 struct QuantizedLinear {
-  // Several panels are as many streams from memory, which reads them faster than one.
+  // Several panels are as many streams from memory.
   template <int kPanels, int kRows>
   static void multiply_panels(const std::byte* panels, std::size_t k, const Records& a, float* out,
                               std::size_t out_stride) {
@@ -53,6 +54,7 @@ struct QuantizedLinear {
     for (; rows >= kRows; rows -= kRows) {
       multiply_panels<kPanels, kRows>(panels, k, a, out, out_stride);
       a.first += kRows * a.stride;
+      a.again = true;
       out += kRows * out_stride;
     }
     return rows;
@@ -100,7 +102,7 @@ struct QuantizedLinear {
     if (rows >= 4)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
         multiply_packed<2>(weights, k, a, rows, out, out_stride);
-    else
+    else if (rows > 1 || !one_stream)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
         multiply_packed<4>(weights, k, a, rows, out, out_stride);
     for (; p < panels; ++p, weights += bytes, out += kLanes)
