@@ -15,6 +15,7 @@
 
 #include "benchmarks/peaks.h"
 #include "cpu/isa_table.h"
+#include "cpu/streams.h"
 #include "examples/cli/bandwidth.h"
 #include "examples/cli/system.h"
 #include "src/runtime.h"
@@ -81,7 +82,8 @@ void multiply(benchmark::State& state, const LinearTable& table, const LinearKer
   const ActivationLayout layout = activation_layout(kernel.form, kSize);
   const auto count = static_cast<std::size_t>(rows);
   const tyto::LargeBlock records = allocate(layout.total_bytes(count));
-  const Activations activations{records.data(), layout.bytes, layout.slice_stride(count)};
+  const Activations activations{records.data(), layout.bytes, layout.slice_stride(count),
+                                one_stream()};
   const tyto::LargeBlock scratch = allocate(std::max<std::size_t>(kernel.scratch_bytes(kSize), 64));
   const std::vector<float> x = random_row();
   for (std::size_t r = 0; r < count; ++r)

@@ -71,9 +71,10 @@ constexpr ActivationLayout activation_layout(ActivationForm form, std::size_t wi
 struct Activations {
   const std::byte* first;
   std::size_t stride, slice_stride;
+  bool one_stream = false;  // how weights are asked for (streams.h)
 
   constexpr Activations from(int row) const {
-    return {first + static_cast<std::size_t>(row) * stride, stride, slice_stride};
+    return {first + static_cast<std::size_t>(row) * stride, stride, slice_stride, one_stream};
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cpu/streams.h"
+
 namespace tyto::cpu {
 namespace {
 
@@ -17,7 +19,7 @@ void Product::multiply(const Factor& of, float* out, std::size_t stride,
                        std::byte* scratch) const noexcept {
   const ActivationLayout& layout = of.record_layout;
   const Activations x{of.records, layout.bytes,
-                      layout.slice_stride(static_cast<std::size_t>(all_rows))};
+                      layout.slice_stride(static_cast<std::size_t>(all_rows)), one_stream()};
   of.kernel->multiply(of.panels + static_cast<std::size_t>(panel) * of.panel_bytes, panels, of.k,
                       x.from(row), rows, out, stride, scratch);
 }

@@ -4,6 +4,9 @@
 
 namespace tyto::cpu {
 
-const bool one_stream = detect_features().amd;
+bool one_stream() noexcept {
+  static const bool amd = detect_features().amd;
+  return amd;
+}
 
 }  // namespace tyto::cpu

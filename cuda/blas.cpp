@@ -101,7 +101,7 @@ cublasStatus_t BlasProduct::prepare(Shape& s) const {
 }
 
 std::int64_t BlasProduct::stride() const {
-  return (part_.matrix.width + kFloatGroup - 1) / kFloatGroup * kFloatGroup;
+  return float_groups_of(part_.matrix.width) * kFloatGroup;
 }
 
 const BlasProduct::Shape* BlasProduct::known(int rows) const {

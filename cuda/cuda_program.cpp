@@ -52,7 +52,7 @@ class CudaProgram : public Program {
   }
 
   std::uint64_t bytes() const noexcept override { return workspace_.size(); }
-  bool ranks() const noexcept override { return true; }
+  bool ranks() const noexcept override { return limits_.ranks; }
 
   Result<> start(const StepInput& input, std::span<const Output> outputs) override {
     next_ = blocks_.size();  // nothing to do, if this fails
@@ -183,8 +183,7 @@ Result<std::unique_ptr<Program>> new_cuda_program(const Plan& plan, Slice slice,
                                                   const CudaWeights& weights,
                                                   const CudaCache& cache, const Capacity& capacity,
                                                   std::shared_ptr<const Queue> queue) {
-  StepLimits limits(plan, slice, capacity, cache.pages());
-  limits.ranks = true;
+  StepLimits limits(plan, slice, capacity, cache.pages(), true);
   auto program =
       std::make_unique<CudaProgram>(plan, slice, weights, std::move(limits), std::move(queue));
   TYTO_TRY(program->prepare(plan, slice, weights, cache));

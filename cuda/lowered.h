@@ -50,7 +50,7 @@ CacheView cache_shape(const CacheSpec& spec, CacheType type) noexcept;  // but d
 struct RecordsLayout {
   std::size_t floats = 0, halves = 0, codes = 0, scales = 0, sums = 0;
 };
-constexpr int padded(int width) { return (width + kGroup - 1) / kGroup * kGroup; }  // of records
+constexpr int padded(int width) { return groups_of(width) * kGroup; }  // of records
 struct Workspace {
   Workspace(const Plan& plan, Slice slice, const Lowered& lowered, const Capacity& capacity,
             Order order);

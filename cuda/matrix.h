@@ -27,6 +27,16 @@ namespace tyto::cuda {
 inline constexpr int kUnit = 32;
 inline constexpr int kGroup = 256;      // records are padded to multiples of it
 inline constexpr int kFloatGroup = 64;  // rows of floats are
+// How many groups a row of so many values has, with the zeros behind it.
+template <class Count>
+__host__ __device__ constexpr Count groups_of(Count width) {
+  return (width + kGroup - 1) / kGroup;
+}
+template <class Count>
+__host__ __device__ constexpr Count float_groups_of(Count width) {
+  return (width + kFloatGroup - 1) / kFloatGroup;
+}
+
 inline constexpr int kPlanes = 4;
 enum PlaneIndex { kLowPlane, kHighPlane, kScalePlane, kFactorPlane };
 

@@ -86,7 +86,7 @@ void Engine::add_rows(const Request& request) {
 
   Known known = Known::nothing;
   if (request.all.empty() && state.computed + request.rows == state.tokens.size())
-    known = request.top && program_.ranks() ? Known::top : Known::logits;
+    known = request.want == Want::top && program_.ranks() ? Known::top : Known::logits;
   for (int i = 0; i < request.rows; ++i) {
     const auto slot = static_cast<std::int32_t>(state.computed + i);
     const auto row = static_cast<std::int32_t>(rows_.size());
@@ -161,6 +161,8 @@ Result<bool> Engine::recompute_last(SequenceState& state, Clock::time_point unti
   const Turn turn(*this, until);
   if (!turn) return false;
   if (take_arrived(state) || state.computed == 0) return true;
+  // What can fail comes first: a page that a fork shares is copied.
+  TYTO_TRY(pages_.make_writable(state.pages, state.computed - 1, state.computed));
   TYTO_TRY(pages_.shrink(state.pages, --state.computed));
   state.known = Known::nothing;
   return true;

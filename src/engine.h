@@ -41,7 +41,7 @@ struct Request {
   SequenceState* state = nullptr;
   int rows = 0;               // of its queued tokens, from the first
   std::span<float> all = {};  // not empty: logits of each row, [rows, vocab]
-  bool top = false;  // the highest logits are enough, where the program finds them by itself
+  Want want = Want::logits;   // or Want::top, where the program finds those: of its last token
 };
 
 class Engine {

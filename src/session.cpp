@@ -16,21 +16,22 @@ Result<> check_ids(std::span<const TokenId> ids, int vocab) {
   return {};
 }
 
-Result<bool> Session::Impl::compute(Clock::time_point until, bool few) {
+Result<bool> Session::Impl::compute(Clock::time_point until, Want want) {
   while (state.queued() > 0) {
     if (cancelled())
       return Error(ErrorCode::cancelled, "computing was cancelled by its Cancel object");
     const auto rows =
         static_cast<int>(std::min<std::size_t>(state.queued(), engine().capacity().rows));
-    const Request request{&state, rows, {}, few};
+    const Request request{&state, rows, {}, want};
     TYTO_TRY(const bool done, engine().run({&request, 1}, until));
     if (!done) return false;
   }
   return true;
 }
 
-bool Session::Impl::asks_for_top(Sampler& sampler) const {
-  return !whole && sampler.impl() && sample::looks_at_top(*sampler.impl());
+Want Session::Impl::want_of(Sampler& sampler) const {
+  const bool top_may_do = !wants_all && sampler.impl() && sample::looks_at_top(*sampler.impl());
+  return top_may_do ? Want::top : Want::logits;
 }
 
 bool Session::Impl::can_draw(Sampler& sampler) const {
@@ -39,7 +40,7 @@ bool Session::Impl::can_draw(Sampler& sampler) const {
 }
 
 Result<bool> Session::Impl::ask_again(Clock::time_point until) {
-  whole = state.known == Known::top;
+  wants_all = state.known == Known::top;
   return engine().recompute_last(state, until);
 }
 
@@ -48,7 +49,7 @@ Result<bool> Session::Impl::compute_for(Sampler& sampler, Clock::time_point unti
     return Error(ErrorCode::bad_argument,
                  "the session holds no tokens: append a prompt, or the begin token, first");
   for (;;) {
-    TYTO_TRY(const bool done, compute(until, asks_for_top(sampler)));
+    TYTO_TRY(const bool done, compute(until, want_of(sampler)));
     if (!done || can_draw(sampler)) return done;
     TYTO_TRY(const bool queued, ask_again(until));
     if (!queued) return false;
@@ -63,7 +64,7 @@ void Session::Impl::prepare() {
 
 void Session::Impl::sequence_changed() {
   generation = {};
-  whole = false;
+  wants_all = false;
   stopped = Stop::none;
   const Tokenizer& tokenizer = model->tokenizer;
   // Whether the next token opens the text: then its leading space is the tokenizer's, not the
@@ -84,9 +85,9 @@ Result<std::optional<Token>> Session::Impl::draw(Sampler& sampler) {
   const std::size_t position = state.tokens.size();
   TYTO_TRY(const sample::Choice choice,
            state.known == Known::top
-               ? sample::choose(*sampler.impl(), state.top, position)
+               ? sample::choose(*sampler.impl(), state.top, state.tokens, position)
                : sample::choose(*sampler.impl(), state.logits, state.tokens, position));
-  whole = false;
+  wants_all = false;
   if (model->tokenizer.ends_text(choice.id)) {
     stopped = Stop::end_of_text;
     return std::optional<Token>();
@@ -155,10 +156,10 @@ Result<std::size_t> Session::sync(std::span<const TokenId> tokens) {
 Result<> Session::prefill() {
   return session_call(impl_.get(), [&](Impl& s) -> Result<> {
     constexpr auto kEver = Clock::time_point::max();
-    TYTO_TRY(s.compute(kEver, false));
+    TYTO_TRY(s.compute(kEver));
     if (s.state.known != Known::top) return {};
     TYTO_TRY(s.ask_again(kEver));
-    TYTO_TRY(s.compute(kEver, false));
+    TYTO_TRY(s.compute(kEver));
     return {};
   });
 }
@@ -179,7 +180,7 @@ Result<> Session::score(std::span<const TokenId> tokens,
     if (tokens.size() > s.capacity - held)
       return fail(ErrorCode::limit, "{} tokens after {} do not fit in the session's context of {}",
                   tokens.size(), held, s.capacity);
-    TYTO_TRY(s.compute(Clock::time_point::max(), false));
+    TYTO_TRY(s.compute(Clock::time_point::max()));
     const Capacity& capacity = s.engine().capacity();
     const auto chunk = static_cast<std::size_t>(std::min(capacity.outputs, capacity.rows));
     std::vector<float> logits(std::min(chunk, tokens.size()) * vocab);

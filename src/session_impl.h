@@ -49,12 +49,13 @@ struct TYTO_LOCAL Session::Impl {
 
   // Makes room for `capacity` tokens, so that no step allocates.
   void prepare();
-  // Computes all that is queued, chunk by chunk. False: `until` passed first. few: Request::top.
-  Result<bool> compute(Clock::time_point until, bool few);
+  // Computes all that is queued, chunk by chunk. False: `until` passed first. want: Want::top, or
+  // all logits.
+  Result<bool> compute(Clock::time_point until, Want want = Want::logits);
   // The same, until the sampler can draw.
   Result<bool> compute_for(Sampler& sampler, Clock::time_point until);
-  // Whether the highest logits of the next token may be all that the sampler needs.
-  bool asks_for_top(Sampler& sampler) const;
+  // Want::top, where the highest logits may be all that the sampler needs.
+  Want want_of(Sampler& sampler) const;
   bool can_draw(Sampler& sampler) const;
   // Queues the last token again, for the logits that are not there. False: `until` passed first.
   Result<bool> ask_again(Clock::time_point until);
@@ -67,7 +68,7 @@ struct TYTO_LOCAL Session::Impl {
   const Cancel* cancel = nullptr;
   std::size_t capacity = 0;
   SequenceState state;
-  bool whole = false;  // the highest logits did not decide: the next come whole
+  bool wants_all = false;  // the highest logits did not decide
   Stop stopped = Stop::none;
   std::optional<text::StreamDecoder> decoder;  // none for a model without a tokenizer
   Generation generation;

@@ -60,7 +60,7 @@ Result<bool> compute(const Batch& batch, std::span<BatchItem> items, Clock::time
       if (!queued) return false;
     }
     if (s.state.queued() == 0) continue;
-    requests.push_back({&s.state, 1, {}, sampler && s.asks_for_top(*sampler)});
+    requests.push_back({&s.state, 1, {}, sampler ? s.want_of(*sampler) : Want::logits});
     --left;
   }
   for (Request& request : requests) {
@@ -70,6 +70,22 @@ Result<bool> compute(const Batch& batch, std::span<BatchItem> items, Clock::time
   }
   if (requests.empty()) return true;
   return engine.run(requests, until);
+}
+
+// Where the highest logits did not decide, all are computed.
+Result<bool> compute_again(const Batch& batch, std::span<BatchItem> items,
+                           Clock::time_point until) {
+  std::vector<Request>& requests = batch.session(0).requests;
+  requests.clear();
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    Session::Impl& s = batch.session(i);
+    if (!items[i].sampler || s.state.queued() > 0 || s.can_draw(*items[i].sampler)) continue;
+    TYTO_TRY(const bool queued, s.ask_again(until));
+    if (!queued) return false;
+    requests.push_back({&s.state, 1, {}});
+  }
+  if (requests.empty()) return true;
+  return batch.session(0).engine().run(requests, until);
 }
 
 Result<bool> run_step(std::span<BatchItem> items, Clock::time_point until) {
@@ -83,13 +99,14 @@ Result<bool> run_step(std::span<BatchItem> items, Clock::time_point until) {
                 items.size(), most);
   TYTO_TRY(const bool done, compute(batch, items, until));
   if (!done) return false;
+  TYTO_TRY(const bool complete, compute_again(batch, items, until));
+  if (!complete) return false;
   for (std::size_t i = 0; i < items.size(); ++i) {
     Session::Impl& s = batch.session(i);
     s.generation.open = false;
     items[i].out = std::optional<Token>();
     s.stopped = Stop::none;
     Sampler* const sampler = items[i].sampler;
-    // Where the highest logits do not decide, the next step brings them all.
     if (sampler && s.state.queued() == 0 && s.can_draw(*sampler)) items[i].out = s.draw(*sampler);
   }
   return true;

@@ -12,7 +12,9 @@ namespace tyto {
 
 struct StepLimits {
   // arena_pages: how many of each cache there are.
-  StepLimits(const Plan& plan, Slice slice, const Capacity& capacity, std::vector<int> arena_pages);
+  // finds_top: Want::top is served.
+  StepLimits(const Plan& plan, Slice slice, const Capacity& capacity, std::vector<int> arena_pages,
+             bool finds_top = false);
 
   // `bad_argument` says what of the step is wrong.
   Result<> check(const StepInput& input, std::span<const Output> outputs) const;
@@ -21,7 +23,7 @@ struct StepLimits {
   int width = 0, vocab = 0;
   int tokens = 0, positions = 0;  // rows of the embedding's tables; 0: there is none
   bool head = false;
-  bool ranks = false;  // Want::top is served
+  bool ranks = false;  // finds the highest logits
   int pages_per_sequence = 0;
   std::vector<int> pages;  // of each cache's arena
 
@@ -36,7 +38,7 @@ struct StepLimits {
 };
 
 inline StepLimits::StepLimits(const Plan& plan, Slice slice, const Capacity& most,
-                              std::vector<int> arena_pages)
+                              std::vector<int> arena_pages, bool finds_top)
     : capacity(most),
       width(plan.width),
       vocab(plan.vocab),
@@ -45,6 +47,7 @@ inline StepLimits::StepLimits(const Plan& plan, Slice slice, const Capacity& mos
   for (int b = slice.first; b < slice.last; ++b) {
     const Block& block = plan.blocks[static_cast<std::size_t>(b)];
     head = head || std::holds_alternative<Head>(block);
+    ranks = head && finds_top;
     if (const auto* embed = std::get_if<Embed>(&block)) {
       tokens = rows_of(plan, embed->table);
       positions = rows_of(plan, embed->positions);

@@ -17,7 +17,7 @@ struct TopLogits {
   // min(kTopLogits, vocab). 0: a logit is NaN or +infinity, or none is finite; all of them tell
   // which.
   std::int32_t count;
-  float log_sum;              // the logarithm of the sum of exp(logit) over the vocabulary
+  float log_sum;              // the logarithm of the sum of exp(logit - best[0].logit), of all
   TopLogit best[kTopLogits];  // the highest first, the lowest token among equals
 };
 

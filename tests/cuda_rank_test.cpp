@@ -1,14 +1,16 @@
 // The highest logits of a row, as a device finds them, against a sort.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <random>
+#include <span>
+#include <vector>
 
 #include "cuda/blocks/blocks.h"
 #include "cuda/device.h"
-#include "src/sample/rank.h"
-#include "src/sample/softmax.h"
 #include "tests/catch.h"
+#include "tests/logits_kit.h"
 #include "tyto/cuda.h"
 
 using namespace tyto;
@@ -60,17 +62,14 @@ std::vector<TopLogits> rank(const std::vector<float>& logits, const std::vector<
 }
 
 void check_against_sort(const TopLogits& found, std::span<const float> logits) {
-  std::vector<sample::Ranked> best;
-  sample::select_best(logits, kTopLogits, best);
-  std::sort(best.begin(), best.end(), sample::better);
-  REQUIRE(found.count == static_cast<int>(best.size()));
+  const TopLogits expected = test::top_of(logits);
+  REQUIRE(found.count == expected.count);
   int wrong = 0;
-  for (std::size_t i = 0; i < best.size(); ++i)
-    wrong += found.best[i].token != static_cast<std::int32_t>(best[i].index) ||
-             found.best[i].logit != best[i].key;
+  for (int i = 0; i < expected.count; ++i)
+    wrong += found.best[i].token != expected.best[i].token ||
+             found.best[i].logit != expected.best[i].logit;
   CHECK(wrong == 0);
-  CHECK(found.log_sum ==
-        Approx(sample::log_sum_exp(logits, sample::highest(logits))).epsilon(1e-5).margin(1e-5));
+  CHECK(found.log_sum == Approx(expected.log_sum).epsilon(1e-5).margin(1e-5));
 }
 
 bool no_device(const char* name) {

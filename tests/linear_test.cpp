@@ -172,10 +172,17 @@ struct Case {
   std::vector<float> multiply(const cpu::Activations& activation_rows, std::size_t n, int panel,
                               int m) const {
     const std::size_t columns = static_cast<std::size_t>(m) * panel_rows(), stride = columns + 3;
-    std::vector<float> out(n * stride, -12345.0f);
     const Bytes scratch(kernel.scratch_bytes(k));
-    kernel.multiply(weights.get() + static_cast<std::size_t>(panel) * kernel.panel_bytes(k), m, k,
-                    activation_rows, static_cast<int>(n), out.data(), stride, scratch.get());
+    const auto product = [&](bool one_stream) {
+      std::vector<float> out(n * stride, -12345.0f);
+      cpu::Activations from = activation_rows;
+      from.one_stream = one_stream;
+      kernel.multiply(weights.get() + static_cast<std::size_t>(panel) * kernel.panel_bytes(k), m, k,
+                      from, static_cast<int>(n), out.data(), stride, scratch.get());
+      return out;
+    };
+    const std::vector<float> out = product(false);
+    REQUIRE(std::memcmp(out.data(), product(true).data(), out.size() * sizeof(float)) == 0);
     std::vector<float> dense;
     for (std::size_t r = 0; r < n; ++r) {
       dense.insert(dense.end(), out.begin() + static_cast<std::ptrdiff_t>(r * stride),

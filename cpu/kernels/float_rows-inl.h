@@ -84,7 +84,7 @@ struct FloatPanels : FloatLanes<V, kLanes> {
   // kPanels panels times kRows activation rows.
   template <int kRows, int kPanels>
   static void multiply_tile(const std::byte* panels, std::size_t k, const Activations& x,
-                            float* out, std::size_t out_stride) {
+                            Asking asking, float* out, std::size_t out_stride) {
     Floats acc[kRows][kPanels];
     TYTO_UNROLL
     for (int r = 0; r < kRows; ++r) {
@@ -96,11 +96,9 @@ struct FloatPanels : FloatLanes<V, kLanes> {
     for (std::size_t left = vectors(k); left > 0; slice += x.slice_stride) {
       const std::size_t count = std::min(left, kSliceVectors);
       for (std::size_t i = 0; i < count; ++i, panels += Load::kBytes) {
-        if constexpr (kPanels * kRows > 1) {
-          TYTO_UNROLL
-          for (std::size_t p = 0; p < kPanels; ++p)
-            prefetch<Load::kBytes>(panels + p * panel_stride);
-        }
+        TYTO_UNROLL
+        for (std::size_t p = 0; p < kPanels; ++p)
+          prefetch<Load::kBytes>(panels + p * panel_stride, asking);
         if constexpr (kPairs)
           add_pairs(acc, panels, panel_stride, slice + i * kStepBytes, x.stride);
         else
@@ -120,8 +118,9 @@ struct FloatPanels : FloatLanes<V, kLanes> {
   static int tiles(const std::byte* panels, std::size_t k, const Activations& x, int first,
                    int rows, float* out, std::size_t out_stride) {
     int r = first;
+    const Asking asking = asking_of(x, rows);
     for (; r + kRows <= rows; r += kRows)
-      multiply_tile<kRows, kPanels>(panels, k, x.from(r),
+      multiply_tile<kRows, kPanels>(panels, k, x.from(r), r == 0 ? asking : after(asking),
                                     out + static_cast<std::size_t>(r) * out_stride, out_stride);
     return r;
   }
@@ -140,16 +139,13 @@ struct FloatPanels : FloatLanes<V, kLanes> {
                        int rows, float* out, std::size_t out_stride, std::byte*) {
     const std::size_t bytes = panel_bytes(k);
     int p = 0;
-    // Few rows: four panels at once, since each is a chain of dependent additions; one alone is
-    // still faster than memory (streams.h).
-    const bool alone = rows == 1 && one_stream;
-    if (rows < kFloatTileRows && !alone)
+    // Few rows: four panels at once, since each is a chain of dependent additions.
+    if (rows < kFloatTileRows)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
         all_rows<4>(weights, k, x, rows, out, out_stride);
-    for (; !alone && p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+    for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
       all_rows<2>(weights, k, x, rows, out, out_stride);
-    for (; p < panels; ++p, weights += bytes, out += kLanes)
-      all_rows<1>(weights, k, x, rows, out, out_stride);
+    if (p < panels) all_rows<1>(weights, k, x, rows, out, out_stride);
   }
   static std::size_t scratch_bytes(std::size_t) { return 0; }
 };

@@ -54,7 +54,7 @@ struct QuantizedLinear {
     for (; rows >= kRows; rows -= kRows) {
       multiply_panels<kPanels, kRows>(panels, k, a, out, out_stride);
       a.first += kRows * a.stride;
-      a.again = true;
+      a.asking = after(a.asking);
       out += kRows * out_stride;
     }
     return rows;
@@ -92,7 +92,8 @@ struct QuantizedLinear {
   static void multiply(const std::byte* weights, int panels, std::size_t k, const Activations& x,
                        int rows, float* out, std::size_t out_stride,
                        [[maybe_unused]] std::byte* scratch) {
-    const Records a(x, activation_layout(Family::kForm, k));
+    Records a(x, activation_layout(Family::kForm, k));
+    a.asking = asking_of(x, rows);
     const std::size_t bytes = Family::panel_bytes(k);
     int p = 0;
     if constexpr (kExpandRows > 0)
@@ -102,7 +103,7 @@ struct QuantizedLinear {
     if (rows >= 4)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
         multiply_packed<2>(weights, k, a, rows, out, out_stride);
-    else if (rows > 1 || !one_stream)
+    else if (a.asking != Asking::nothing)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
         multiply_packed<4>(weights, k, a, rows, out, out_stride);
     for (; p < panels; ++p, weights += bytes, out += kLanes)

@@ -1,7 +1,6 @@
 // Activation records (kernel_table.h) as the kernels read them.
 #pragma once
 #include "cpu/kernel_table.h"
-#include "cpu/streams.h"
 #include "src/quant/blocks.h"
 
 TYTO_ISA_BEGIN
@@ -14,11 +13,46 @@ TYTO_INLINE Ints broadcast_ints(const void* p) {  // the same 32 bits in every l
   return broadcast(value);
 }
 
+// Asks for a line that is wanted later than the first-level cache would keep it.
+TYTO_INLINE void prefetch_second_level(const std::byte* line) { __builtin_prefetch(line, 0, 2); }
+
+// How the first rows, and those after them, ask for weights (streams.h).
+enum class Asking : unsigned char {
+  first_level,
+  second_level,
+  again,  // for lines that the second level has, as earlier rows met the same weights just before
+  nothing,
+};
+inline Asking asking_of(const Activations& x, int rows) {
+  if (!x.one_stream) return Asking::first_level;
+  return rows == 1 ? Asking::nothing : Asking::second_level;
+}
+inline Asking after(Asking asking) {
+  return asking == Asking::second_level ? Asking::again : asking;
+}
+
+// Asks for the cache lines of kBytes weights that are kAhead bytes further on. The hardware's own
+// prefetchers stop at the end of a page, which a stream of weights meets every few hundred
+// nanoseconds.
+constexpr std::size_t kAhead = 4096, kAheadAgain = 1024;
+template <std::size_t kBytes>
+TYTO_INLINE void prefetch(const std::byte* weights, Asking asking = Asking::first_level) {
+  TYTO_UNROLL
+  for (std::size_t line = 0; line < kBytes; line += 64) {
+    if (asking == Asking::first_level)
+      __builtin_prefetch(weights + kAhead + line);
+    else if (asking == Asking::second_level)
+      prefetch_second_level(weights + kAhead + line);
+    else if (asking == Asking::again)
+      __builtin_prefetch(weights + kAheadAgain + line);
+  }
+}
+
 // Rows of records of one slice.
 struct Records {
   const std::byte* first;
   std::size_t stride, scales, sums, sums32;
-  bool again = false;  // earlier rows met the same weights just before
+  Asking asking = Asking::first_level;
   Records(const Activations& x, const ActivationLayout& layout)
       : first(x.first),
         stride(x.stride),
@@ -42,26 +76,6 @@ struct Records {
     return broadcast_ints(row(r) + sums32 + pair * sizeof(std::int32_t));
   }
 };
-
-// Asks for a line that is wanted later than the first-level cache would keep it.
-TYTO_INLINE void prefetch_second_level(const std::byte* line) { __builtin_prefetch(line, 0, 2); }
-
-// Asks for the cache lines of kBytes weights that are kAhead bytes further on (streams.h), or
-// kAheadAgain where the second-level cache has them. The hardware's own prefetchers stop at the end
-// of a page, which a stream of weights meets every few hundred nanoseconds.
-constexpr std::size_t kAhead = 4096, kAheadAgain = 1024;
-template <std::size_t kBytes>
-TYTO_INLINE void prefetch(const std::byte* weights, bool again = false) {
-  TYTO_UNROLL
-  for (std::size_t line = 0; line < kBytes; line += 64) {
-    if (!one_stream)
-      __builtin_prefetch(weights + kAhead + line);
-    else if (again)
-      __builtin_prefetch(weights + kAheadAgain + line);
-    else
-      prefetch_second_level(weights + kAhead + line);
-  }
-}
 
 // Two 16-bit numbers in a lane, for multiply_pairs and add_pairs.
 constexpr std::int32_t halves(int low, int high) {

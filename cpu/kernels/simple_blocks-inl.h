@@ -52,11 +52,9 @@ struct SimpleBlocks : SimplePanels<B, kLanes, kSignedBytes> {
       TYTO_UNROLL
       for (int p = 0; p < kPanels; ++p) dots[p][r] = first;
     }
-    if constexpr (kPanels * kRows > 1) {
-      TYTO_UNROLL
-      for (std::size_t p = 0; p < kPanels; ++p)
-        prefetch<kGroupBytes / kGroupBlocks>(codes(panels + p * panel_stride, b), a.again);
-    }
+    TYTO_UNROLL
+    for (std::size_t p = 0; p < kPanels; ++p)
+      prefetch<kGroupBytes / kGroupBlocks>(codes(panels + p * panel_stride, b), a.asking);
     add_products<8>(dots, codes(panels, b), panel_stride, a.first + b * 32, a.stride);
     TYTO_UNROLL
     for (std::size_t p = 0; p < kPanels; ++p) {

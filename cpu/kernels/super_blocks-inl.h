@@ -161,7 +161,7 @@ struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
       const std::byte* const group = groups + p * panel_stride;
       spread<kNibbles && NibbleDot::kScaleInHalves>(group, scales + p * kVector,
                                                     minimums + p * kVector, kStep);
-      if constexpr (kPanels * kRows > 1) prefetch<kHeader>(group, a.again);
+      prefetch<kHeader>(group, a.asking);
     }
     Ints totals[kPanels][kRows];
     TYTO_UNROLL
@@ -169,11 +169,9 @@ struct SuperBlocks : SuperPanels<B, kLanes, kSignedBytes> {
     for (std::size_t u = 0; u < 8; ++u) {
       const std::byte* const codes = groups + kHeader + u * Codes<kBits>::kBytes;
       const std::byte* const unit_scales = scales + u * kPerUnit * kStep;
-      if constexpr (kPanels * kRows > 1) {
-        TYTO_UNROLL
-        for (std::size_t p = 0; p < kPanels; ++p)
-          prefetch<Codes<kBits>::kBytes>(codes + p * panel_stride, a.again);
-      }
+      TYTO_UNROLL
+      for (std::size_t p = 0; p < kPanels; ++p)
+        prefetch<Codes<kBits>::kBytes>(codes + p * panel_stride, a.asking);
       if constexpr (kNibbles)
         add_nibbles(totals, codes, panel_stride, unit_scales, a, g * 8 + u);
       else

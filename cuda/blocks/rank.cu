@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kDigitBits = 8, kDigits = 1 << kDigitBits;
 constexpr int kThreads = kDigits, kWarps = kThreads / kWarp;
-static_assert(kTopLogits == kThreads);
+static_assert(kTopLogits == kThreads && kTopLogits <= kRankChunk);
 
 // A higher logit has a higher key, and among equals a lower token: no two keys are equal.
 __device__ RankKey key_of(float logit, int token) {
@@ -28,13 +28,14 @@ __device__ TopLogit entry_of(RankKey key) {
 }
 
 struct Selection {           // of a block, in shared memory
-  unsigned digits[kDigits];  // keys that go on with this digit
-  RankKey least;             // of those selected: the digits that are known
-  unsigned missing;          // of kTopLogits, among the keys that go on as `least`
-  unsigned count;            // written
+  RankKey least;             // the least key that is selected, as far as its digits are known
+  unsigned digits[kDigits];  // how many keys that begin like it have this digit next
+  unsigned missing;          // how many of those that begin like it are still to be selected
+  unsigned count;            // keys written
 };
 
-// The next digit of `least`. By one warp: a lane has 8 digits, the first the highest.
+// The next digit of `least`. By one warp: a lane has 8 digits, the first the highest, and one lane
+// finds it.
 __device__ void choose_digit(Selection& s, int shift) {
   constexpr int kEach = kDigits / kWarp;
   const int first = kDigits - 1 - lane_index() * kEach;
@@ -47,7 +48,7 @@ __device__ void choose_digit(Selection& s, int shift) {
   }
   above -= mine;
   const unsigned missing = s.missing;
-  __syncwarp();
+  __syncwarp();  // every lane has read it before one writes
   if (above >= missing || above + mine < missing) return;
   int digit = first;
   for (; above + s.digits[digit] < missing; --digit) above += s.digits[digit];
@@ -55,8 +56,8 @@ __device__ void choose_digit(Selection& s, int shift) {
   s.missing = above + s.digits[digit] == missing ? 0 : missing - above;
 }
 
-// Writes the kTopLogits highest of n keys, or all where there are not more, in any order. All
-// threads of a block call it.
+// Writes the kTopLogits highest of n keys, or all where there are not more, in any order. Keys
+// differ, so the last digit decides at the latest. All threads of a block call it.
 template <class KeyAt>
 __device__ void select_highest(int n, const KeyAt& key_at, Selection& s, RankKey* to) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -151,8 +152,8 @@ __global__ void __launch_bounds__(kThreads) rank_rows_kernel(Rank rank, StepView
   float most = -INFINITY, sum = 0;
   for (int c = 0; c < chunks; ++c) most = fmaxf(most, sums[c].x);
   for (int c = 0; c < chunks; ++c) sum = fmaf(sums[c].y, expf(sums[c].x - most), sum);
-  to.log_sum = most + logf(sum);
-  to.count = isfinite(to.log_sum) ? count : 0;
+  to.log_sum = logf(sum);
+  to.count = isfinite(most) && isfinite(to.log_sum) ? count : 0;
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ struct IntegerTiles {
   template <class Shape>
   __device__ static void fill(std::byte* stage, const TileSource& s, int group) {
     using Places = Stage<Shape>;
-    const int groups = (s.matrix.width + kGroup - 1) / kGroup;
+    const int groups = groups_of(s.matrix.width);
     fill_plane<Shape, kLowPlane, Low>(stage, s, groups, group);
     fill_plane<Shape, kHighPlane, High>(stage + Places::kHigh, s, groups, group);
     fill_plane<Shape, kScalePlane, Scale>(stage + Places::kScale, s, groups, group);
@@ -214,7 +214,7 @@ struct FloatTiles {
 
   template <class Shape>
   __device__ static void fill(std::byte* stage, const TileSource& s, int group) {
-    const int groups = (s.matrix.width + kFloatGroup - 1) / kFloatGroup;
+    const int groups = float_groups_of(s.matrix.width);
     constexpr int kBytes = kFloatGroup * 2, kRecord = kFloatGroup * Unit::kRecordBytes;
     Weights::template fill<Shape::kOutputs>(stage, s.weights(kLowPlane, kBytes, groups, group),
                                             TileSource::weight_stride(kBytes, groups), s.outputs);

@@ -18,14 +18,13 @@ inline MatrixLayout layout_of(std::size_t rows, const std::size_t (&row_bytes)[k
 }
 
 __host__ __device__ constexpr std::size_t units_of_row(std::size_t width) {  // with those of zeros
-  return (width + kGroup - 1) / kGroup * (kGroup / kUnit);
+  return groups_of(width) * (kGroup / kUnit);
 }
 
 template <class Matrix>
 MatrixLayout layout_of_groups(std::size_t rows, std::size_t width) {
   std::size_t row_bytes[kPlanes];
-  for (int p = 0; p < kPlanes; ++p)
-    row_bytes[p] = (width + kGroup - 1) / kGroup * Matrix::kGroupBytes[p];
+  for (int p = 0; p < kPlanes; ++p) row_bytes[p] = groups_of(width) * Matrix::kGroupBytes[p];
   return layout_of(rows, row_bytes);
 }
 // The codes of a format; signed where they have 8 bits, so that nothing is left to subtract.
@@ -252,7 +251,7 @@ struct FloatMatrix {
   using Value_ = Value;
 
   __host__ __device__ static std::size_t padded(std::size_t width) {
-    return (width + kFloatGroup - 1) / kFloatGroup * kFloatGroup;
+    return float_groups_of(width) * kFloatGroup;
   }
   static MatrixLayout layout(std::size_t rows, std::size_t width) {
     return layout_of(rows, {padded(width) * sizeof(Value), 0, 0, 0});

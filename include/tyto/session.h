@@ -87,8 +87,8 @@ class TYTO_EXPORT Session {
       std::span<const TokenId> tokens,
       const std::function<bool(std::size_t position, std::span<const float> logits)>& on_logits);
 
-  // [vocab] after the last position; empty while anything is queued, and after a next() that drew
-  // the end of the text on a device, which may have sent the highest logits only.
+  // [vocab] after the last position; empty while anything is queued, and where a device has sent
+  // the highest logits only, as a sampler needed no more: prefill() brings all.
   std::span<const float> logits() const noexcept;
   std::span<const TokenId> tokens() const noexcept;  // computed and queued
   Stop stopped() const noexcept;                     // why the last next() or generate() ended

@@ -13,8 +13,8 @@
 namespace tyto::sample {
 
 // Ids stand in ascending order throughout: dropping some keeps the order, so that a draw does not
-// depend on how a stage sorts. Buffers grow to their final size in the first draw and are used
-// again in every later one.
+// depend on how a stage sorts. Buffers grow to their final size in the first draw from a
+// whole vocabulary, or from a part, and are used again in every later one.
 class Candidates {
  public:
   // The whole vocabulary: ids()[i] == i until something is dropped.
@@ -62,7 +62,7 @@ class Candidates {
   }
 
   std::size_t size_ = 0;
-  std::vector<TokenId> ids_;  // these vectors keep the size of the vocabulary
+  std::vector<TokenId> ids_;  // these vectors have the size of what was assigned
   std::vector<float> logits_, weights_, scratch_;
   std::vector<Ranked> ranking_;
   bool weights_known_ = false, total_known_ = false;

@@ -87,6 +87,16 @@ TokenId draw(Sampler::Impl& sampler, std::uint64_t position) {
   return draw(sampler.candidates, uniform(sampler.settings.options.seed, position));
 }
 
+// Whether nothing comes before temperature and top-k, which keeps less than kTopLogits.
+bool is_narrow(const Sampler::Impl& sampler) {
+  const SamplerOptions& options = sampler.settings.options;
+  const bool few = options.temperature == 0 || (options.top_k > 0 && options.top_k < kTopLogits);
+  return few && options.top_logprobs <= kTopLogits &&
+         std::none_of(sampler.stages.begin(), sampler.stages.end(), [&](const Stage* stage) {
+           return stage->order < kNarrowing && stage->active(sampler.settings);
+         });
+}
+
 void find_top(Sampler::Impl& sampler, std::span<const float> logits, double log_sum) {
   const auto count = static_cast<std::size_t>(sampler.settings.options.top_logprobs);
   select_best(logits, std::min(count, logits.size()), sampler.ranked);
@@ -117,28 +127,25 @@ Result<Choice> choose(Sampler::Impl& sampler, std::span<const float> logits,
 
 bool looks_at_top(Sampler::Impl& sampler) {
   const Use use(sampler);
-  if (!use.check()) return false;
-  const SamplerOptions& options = sampler.settings.options;
-  const bool narrow = options.temperature == 0 || (options.top_k > 0 && options.top_k < kTopLogits);
-  return narrow && options.top_logprobs <= kTopLogits &&
-         std::none_of(sampler.stages.begin(), sampler.stages.end(), [&](const Stage* stage) {
-           return stage->order < kNarrowing && stage->active(sampler.settings);
-         });
+  return use.check() && is_narrow(sampler);
 }
 
 bool decides(Sampler::Impl& sampler, const TopLogits& top, std::size_t vocab) {
-  if (top.count == 0 || !looks_at_top(sampler)) return false;
+  const Use use(sampler);
+  if (!use.check() || top.count == 0 || !is_narrow(sampler)) return false;
   if (static_cast<std::size_t>(top.count) == vocab) return true;
   const SamplerOptions& options = sampler.settings.options;
   const int kept = options.temperature == 0 ? 1 : options.top_k;
   const double best = top.best[0].logit, worst_kept = top.best[kept - 1].logit,
                worst = top.best[top.count - 1].logit;
-  // Temperature rounds twice, by less than a millionth of the distance from the best each time: a
-  // logit that was not sent must not become equal to one that is kept.
+  if (worst == -kInfinity) return worst_kept > worst;
+  // Temperature rounds twice, by less than a millionth of the distance from the best each time:
+  // after it, too, a logit that was not sent must be less than those that are kept.
   return worst_kept - worst > 1e-6 * (best - worst);
 }
 
-Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top, std::uint64_t position) {
+Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top,
+                      std::span<const TokenId> history, std::uint64_t position) {
   const Use use(sampler);
   TYTO_TRY(use.check());
   const std::span best(top.best, static_cast<std::size_t>(top.count));
@@ -146,10 +153,12 @@ Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top, std::uint64_
   std::sort(sampler.by_token.begin(), sampler.by_token.end(),
             [](const TopLogit& a, const TopLogit& b) { return a.token < b.token; });
   sampler.candidates.assign(sampler.by_token);
-  TYTO_TRY(run_stages(sampler, {}));
+  TYTO_TRY(run_stages(sampler, history));
   const TokenId id = draw(sampler, position);
 
-  const auto logprob = [&](const TopLogit& of) { return of.logit - top.log_sum; };
+  const auto logprob = [&](const TopLogit& of) {
+    return static_cast<float>(double{of.logit} - best[0].logit - top.log_sum);
+  };
   const auto drawn = std::find_if(best.begin(), best.end(),
                                   [id](const TopLogit& each) { return each.token == id; });
   const auto shown = static_cast<std::size_t>(sampler.settings.options.top_logprobs);

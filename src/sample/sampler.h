@@ -42,10 +42,12 @@ Result<Choice> choose(Sampler::Impl& sampler, std::span<const float> logits,
 
 // Whether the highest logits may be all that the sampler looks at, as it is set.
 bool looks_at_top(Sampler::Impl& sampler);
-// Whether they are: from these it draws what it would draw from all `vocab`.
+// Whether they are: from these it draws what it would draw from all `vocab`. A sampler that another
+// thread is using looks at all, and choose says `busy`.
 bool decides(Sampler::Impl& sampler, const TopLogits& top, std::size_t vocab);
-// The same as above, where they decide. log_sum and with it log probabilities are the device's.
-Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top, std::uint64_t position);
+// The same as above, where they decide. Log probabilities are right to within rounding.
+Result<Choice> choose(Sampler::Impl& sampler, const TopLogits& top,
+                      std::span<const TokenId> history, std::uint64_t position);
 
 }  // namespace sample
 }  // namespace tyto

@@ -25,7 +25,8 @@ struct Stage {
   // Stages run in ascending order, each number taken once: 10 bias, 20 penalties, 30 host, 40
   // temperature, 50 top_k, 60 typical, 70 top_p, 80 min_p. Those below kNarrowing change logits of
   // the whole vocabulary (ids()[i] == i); what they leave is checked once more. The others scale
-  // and drop, and leave at least one candidate.
+  // and drop, and leave at least one candidate; where 40 and 50 keep few, a device may have sent
+  // just the highest logits, so what comes between the two must keep their order.
   int order;
   // bad_argument names the option that is out of range; a NaN is. Null: nothing to check.
   Result<> (*check)(const SamplerOptions& options);

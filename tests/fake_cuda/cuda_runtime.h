@@ -10,8 +10,6 @@
 #include "cuda_runtime_api.h"
 
 #define __global__
-#define __device__
-#define __host__
 #define __shared__ static  // of one block at a time
 #define __launch_bounds__(...)
 #define __grid_constant__

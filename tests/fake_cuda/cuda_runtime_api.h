@@ -9,6 +9,9 @@
 #include <utility>
 #include <vector>
 
+#define __device__
+#define __host__
+
 enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,

@@ -131,7 +131,6 @@ TEST_CASE("Samplers that look at the highest logits alone draw what others do", 
   Session mixed = model.new_session().value();
   mixed.append(prompt).value();
   auto ids = drawn(mixed, few, 3);
-  CHECK(mixed.logits().empty());
   const auto more = drawn(mixed, all, 3);
   ids.insert(ids.end(), more.begin(), more.end());
   Session plain = model.new_session().value();
@@ -165,6 +164,14 @@ TEST_CASE("A batch on CUDA may mix samplers of both kinds", "[fake_cuda]") {
   CHECK(together[1] == alone[1]);
 }
 
+// All logits are equal: the highest of them never decide.
+Model load_undecided(const ModelOptions& options) {
+  GgufWriter file = tiny_llama(kTinyF32);
+  Bytes& weights = file.tensor("output.weight").data;
+  std::fill(weights.begin(), weights.end(), std::byte{0});
+  return Model::load(as_source(file.file()), options).value();
+}
+
 TEST_CASE("Logits that a device kept to itself at the end of a text come by prefill",
           "[fake_cuda]") {
   const auto load = [](const char* device) {
@@ -193,4 +200,47 @@ TEST_CASE("Logits that a device kept to itself at the end of a text come by pref
   session.prefill().value();
   CHECK(session.logits().size() == 300);
   CHECK_FALSE(session.next(sampler).value());
+}
+
+TEST_CASE("Where the highest logits do not decide, all of them come", "[fake_cuda]") {
+  const Model cuda = load_undecided(options_of("cuda"));
+  const Model reference = load_undecided(options_of("reference"));
+  const TokenId prompt[] = {1, 5, 9, 7, 3};
+  const SamplerOptions options = {.temperature = 1, .top_k = 20, .seed = 10};
+  const auto begin = [&](const Model& model) {
+    Session session = model.new_session().value();
+    session.append(prompt).value();
+    return session;
+  };
+  Sampler sampler = Sampler::create(options).value();
+  Session plain = begin(reference);
+  const std::vector<TokenId> expected = drawn(plain, sampler, 4);
+  REQUIRE(expected.size() == 4);
+  Session session = begin(cuda);
+  CHECK(drawn(session, sampler, 4) == expected);
+
+  // In batches, beside a prompt that is computed only.
+  Session other = begin(cuda), batched = begin(cuda);
+  std::vector<TokenId> ids;
+  while (ids.size() < 4) {
+    BatchItem items[] = {{&batched, &sampler}, {&other, nullptr}};
+    step(items).value();
+    const auto token = std::move(items[0].out).value();
+    REQUIRE(token);  // each step brings one, as where they decide
+    ids.push_back(token->id);
+  }
+  CHECK(ids == expected);
+
+  // By a block at a time.
+  Session slow = begin(cuda);
+  ids.clear();
+  const GenerateOptions wanted = {.max_tokens = 4};
+  const auto collect = [&](const Token& token) {
+    if (token.id >= 0) ids.push_back(token.id);
+    return true;
+  };
+  int calls = 0;
+  while (slow.generate_until(Clock::now(), sampler, wanted, collect).value() == Stop::budget)
+    REQUIRE(++calls < 1000);
+  CHECK(ids == expected);
 }
