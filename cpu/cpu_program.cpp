@@ -75,10 +75,13 @@ void CpuProgram::bind() {
   const EmbedPart* embed = parts.empty() ? nullptr : std::get_if<EmbedPart>(&parts.front());
   runs_.push_back(new_start_run(step_, embed));
   for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::vector<int>& going_on = i < last_attention ? step_.all : step_.live;
     if (const auto* a = std::get_if<AttentionPart>(&parts[i])) {
       runs_.push_back(new_attention_run(step_, *a, i == last_attention));
     } else if (const auto* m = std::get_if<MlpPart>(&parts[i])) {
-      runs_.push_back(new_mlp_run(step_, *m, i < last_attention ? step_.all : step_.live));
+      runs_.push_back(new_mlp_run(step_, *m, going_on));
+    } else if (const auto* e = std::get_if<MoePart>(&parts[i])) {
+      runs_.push_back(new_moe_run(step_, *e, going_on));
     } else if (const auto* h = std::get_if<HeadPart>(&parts[i])) {
       runs_.push_back(new_head_run(step_, *h));
     }

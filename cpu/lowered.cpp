@@ -53,7 +53,8 @@ class Lowering {
     return at ? static_cast<std::size_t>(*at) : 0;
   }
 
-  Result<int> matrix(std::string_view field, TensorId id, int first_row, int rows) {
+  // All of a matrix but its place.
+  Result<Matrix> describe(std::string_view field, TensorId id, int first_row, int rows) const {
     const Tensor& tensor = plan_.tensors[static_cast<std::size_t>(id.index)];
     if (tensor.shape.size() != 2 || tensor.format == nullptr)
       return unsupported(field, "a tensor that is not a matrix of a known format");
@@ -61,11 +62,6 @@ class Lowering {
     if (first_row < 0 || rows < 1 || first_row + std::int64_t{rows} > tensor.shape[0] ||
         tensor.shape[1] < 1 || tensor.shape[1] > kMostRows)
       return unsupported(field, "rows that the tensor does not have");
-    for (std::size_t i = 0; i < out_.matrices.size(); ++i) {
-      const Matrix& m = out_.matrices[i];
-      if (m.tensor == id.index && m.first_row == first_row && m.rows == rows)
-        return static_cast<int>(i);
-    }
     Matrix m;
     m.kernel = &table_.kernel(*tensor.format);
     m.tensor = id.index;
@@ -76,12 +72,39 @@ class Lowering {
     if (m.k % static_cast<std::size_t>(tensor.format->block_values) != 0)
       return unsupported(field, "a width that is not whole blocks");
     m.panel_bytes = m.kernel->panel_bytes(m.k);
+    return m;
+  }
+
+  Result<int> add(std::string_view field, Matrix m) {
     const auto bytes =
         (Checked(static_cast<std::uint64_t>(m.panels)) * Checked(m.panel_bytes)).get();
     if (!bytes) return unsupported(field, "a tensor beyond the address space");
     m.offset = place(*bytes);
     out_.matrices.push_back(m);
     return static_cast<int>(out_.matrices.size()) - 1;
+  }
+
+  Result<int> matrix(std::string_view field, TensorId id, int first_row, int rows) {
+    TYTO_TRY(const Matrix wanted, describe(field, id, first_row, rows));
+    for (std::size_t i = 0; i < out_.matrices.size(); ++i) {
+      const Matrix& m = out_.matrices[i];
+      if (m.tensor == wanted.tensor && m.first_row == wanted.first_row && m.rows == wanted.rows)
+        return static_cast<int>(i);
+    }
+    return add(field, wanted);
+  }
+
+  // One matrix of each expert, all of them new.
+  Result<int> experts(std::string_view field, const Linear& l, int count, int in, int rows) {
+    if (!l.weight || l.bias || l.rows != rows) return unsupported(field, "experts of another kind");
+    const int first = static_cast<int>(out_.matrices.size());
+    for (int e = 0; e < count; ++e) {
+      TYTO_TRY(const Matrix m, describe(field, l.weight, l.first_row + e * rows, rows));
+      if (m.k != static_cast<std::size_t>(in))
+        return unsupported(field, "a shape that does not fit the block");
+      TYTO_TRY(add(field, m));
+    }
+    return first;
   }
 
   std::size_t vector(TensorId id, int first, int size) {
@@ -176,6 +199,21 @@ class Lowering {
     const int wide = out_.matrices[static_cast<std::size_t>(part.up.matrix)].rows;
     TYTO_TRY(part.gate, linear("gate", b.gate, plan_.width, wide));
     TYTO_TRY(part.down, linear("down", b.down, wide, plan_.width));
+    return Part(part);
+  }
+
+  Result<Part> lower(const Moe& b) {
+    MoePart part;
+    if (b.experts < 1 || b.active < 1 || b.active > b.experts)
+      return unsupported("active", "more experts than there are, or none");
+    part.act = b.act;
+    part.experts = b.experts;
+    part.active = b.active;
+    part.norm = norm(b.norm, plan_.width);
+    TYTO_TRY(part.router, linear("router", b.router, plan_.width, b.experts));
+    TYTO_TRY(part.up, experts("up", b.up, b.experts, plan_.width, b.up.rows));
+    TYTO_TRY(part.gate, experts("gate", b.gate, b.experts, plan_.width, b.up.rows));
+    TYTO_TRY(part.down, experts("down", b.down, b.experts, b.up.rows, plan_.width));
     return Part(part);
   }
 

@@ -66,12 +66,20 @@ struct MlpPart {
   Activation act = Activation::silu;
 };
 
+struct MoePart {
+  NormPart norm;
+  LinearPart router;
+  int gate = -1, up = -1, down = -1;  // in Lowered::matrices, of expert 0; the others follow it
+  int experts = 0, active = 0;
+  Activation act = Activation::silu;
+};
+
 struct HeadPart {
   NormPart norm;
   LinearPart logits;
 };
 
-using Part = std::variant<EmbedPart, AttentionPart, MlpPart, HeadPart>;
+using Part = std::variant<EmbedPart, AttentionPart, MlpPart, MoePart, HeadPart>;
 
 struct Lowered {
   int width = 0, vocab = 0, context = 0;

@@ -29,26 +29,28 @@ std::size_t task_floats(const LinearKernel& kernel, int rows) noexcept {
          static_cast<std::size_t>(std::max(kernel.task.columns, kernel.panel_rows));
 }
 
+int panels_of_task(const LinearKernel& kernel, int panels, int rows, int workers) noexcept {
+  if (rows > kFewRows) return std::max(1, kernel.task.columns / kernel.panel_rows);
+  const int share = ceil_div(panels, workers * kTasksPerWorker);
+  return std::clamp(ceil_div(share, kPanelsAtOnce) * kPanelsAtOnce, 1,
+                    std::max(1, static_cast<int>(kFewRowsFloats) / (rows * kernel.panel_rows)));
+}
+
 int Matmul::split(int rows, int workers) noexcept {
   if (rows == 0) return 0;
   rows_ = rows;
   const LinearKernel& kernel = *factors_.front().kernel;
-  const int panel_rows = kernel.panel_rows;
   int panels = 0;
   for (const Factor& factor : factors_) panels += factor.panel_count;
-  const int wanted = workers * kTasksPerWorker;
-  if (rows <= kFewRows) {
-    rows_per_task_ = rows;
-    panels_per_task_ = std::min(ceil_div(ceil_div(panels, wanted), kPanelsAtOnce) * kPanelsAtOnce,
-                                static_cast<int>(kFewRowsFloats) / (rows * panel_rows));
-  } else {
+  panels_per_task_ = panels_of_task(kernel, panels, rows, workers);
+  rows_per_task_ = rows;
+  if (rows > kFewRows) {
     rows_per_task_ = std::min(rows, kernel.task.rows);
-    panels_per_task_ = std::max(1, kernel.task.columns / panel_rows);
     while (rows_per_task_ > kFewRows &&
-           ceil_div(rows, rows_per_task_) * ceil_div(panels, panels_per_task_) < wanted)
+           ceil_div(rows, rows_per_task_) * ceil_div(panels, panels_per_task_) <
+               workers * kTasksPerWorker)
       rows_per_task_ = ceil_div(rows_per_task_, 2);
   }
-  panels_per_task_ = std::max(panels_per_task_, 1);
   tasks_per_band_ = 0;
   for (const Factor& factor : factors_)
     tasks_per_band_ += ceil_div(factor.panel_count, panels_per_task_);

@@ -39,6 +39,9 @@ inline constexpr std::size_t kFewRowsFloats = 16384;
 // What a task of a step of up to `rows` rows computes, if not few.
 std::size_t task_floats(const LinearKernel& kernel, int rows) noexcept;
 
+// Panels to a task of a product of `rows` rows with so many, on so many workers.
+int panels_of_task(const LinearKernel& kernel, int panels, int rows, int workers) noexcept;
+
 class Matmul {
  public:
   void add(const Factor& factor) { factors_.push_back(factor); }

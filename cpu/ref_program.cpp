@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "src/base/error.h"
 
@@ -70,7 +71,7 @@ float activate(Activation act, float x) {
 
 // The widest rows any block of the slice needs.
 struct Widths {
-  int q = 0, kv = 0, ff = 0;
+  int q = 0, kv = 0, ff = 0, experts = 0;
   explicit Widths(const Plan& plan, Slice slice) {
     for (int b = slice.first; b < slice.last; ++b) {
       if (const auto* a = std::get_if<Attention>(&plan.blocks[b])) {
@@ -78,6 +79,9 @@ struct Widths {
         kv = std::max(kv, a->k.rows);
       } else if (const auto* m = std::get_if<Mlp>(&plan.blocks[b])) {
         ff = std::max(ff, m->up.rows);
+      } else if (const auto* e = std::get_if<Moe>(&plan.blocks[b])) {
+        ff = std::max(ff, e->up.rows);
+        experts = std::max(experts, e->experts);
       }
     }
   }
@@ -105,6 +109,7 @@ class RefProgram : public Program {
     added_ = take(plan.width);
     gate_ = take(widths.ff);
     up_ = take(widths.ff);
+    scores_ = take(widths.experts);
   }
 
   std::uint64_t bytes() const noexcept override { return workspace_.size(); }
@@ -242,6 +247,40 @@ class RefProgram : public Program {
     }
   }
 
+  void run(const Moe& m) {
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      normalize(m.norm, plan_.width, weights_, row(r), normed_);
+      linear(m.router, plan_.width, weights_, normed_, scores_);
+      const std::vector<int> chosen = choose(m);
+      float total = 0;
+      for (const int e : chosen) total += std::exp(scores_[e] - scores_[chosen[0]]);
+      for (int e = 0; e < m.experts; ++e) {
+        if (std::find(chosen.begin(), chosen.end(), e) == chosen.end()) continue;
+        const float weight = std::exp(scores_[e] - scores_[chosen[0]]) / total;
+        linear(of_expert(m.gate, e), plan_.width, weights_, normed_, gate_);
+        linear(of_expert(m.up, e), plan_.width, weights_, normed_, up_);
+        for (int i = 0; i < m.up.rows; ++i) up_[i] *= activate(m.act, gate_[i]);
+        linear(of_expert(m.down, e), m.up.rows, weights_, up_, added_);
+        for (int i = 0; i < plan_.width; ++i) row(r)[i] += weight * added_[i];
+      }
+    }
+  }
+
+  static Linear of_expert(Linear first, int expert) {
+    first.first_row += expert * first.rows;
+    return first;
+  }
+
+  // The experts of the highest scores, in that order.
+  std::vector<int> choose(const Moe& m) const {
+    const auto score = [this](int e) { return std::isnan(scores_[e]) ? -HUGE_VALF : scores_[e]; };
+    std::vector<int> order(static_cast<std::size_t>(m.experts));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return score(a) > score(b); });
+    order.resize(static_cast<std::size_t>(m.active));
+    return order;
+  }
+
   void run(const Head& head) {
     for (const Output& output : outputs_) {
       if (output.want != Want::logits) continue;
@@ -256,8 +295,8 @@ class RefProgram : public Program {
   RefCache& cache_;
   const Capacity capacity_;
   LargeBlock workspace_;
-  float *stream_, *normed_, *q_, *k_, *v_, *attended_, *added_, *gate_,
-      *up_;  // stream_: [rows, width]
+  float *stream_, *normed_, *q_, *k_, *v_, *attended_, *added_, *gate_, *up_,
+      *scores_;  // stream_: [rows, width]
 
   // The step under way.
   std::vector<Row> rows_;
@@ -273,7 +312,7 @@ std::size_t ref_workspace_floats(const Plan& plan, Slice slice, const Capacity& 
   const Widths widths(plan, slice);
   const std::size_t width = plan.width;
   return capacity.rows * width + 2 * width +
-         2 * (static_cast<std::size_t>(widths.q) + widths.kv + widths.ff);
+         2 * (static_cast<std::size_t>(widths.q) + widths.kv + widths.ff) + widths.experts;
 }
 
 std::unique_ptr<Program> new_ref_program(const Plan& plan, Slice slice, const RefWeights& weights,

@@ -45,8 +45,10 @@ struct RowKernels {
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
   void (*layer_norm)(const float* x, const float* weight, const float* bias, std::size_t n,
                      float eps,
-                     float* out);                        // bias may be null
-  void (*add)(const float* y, std::size_t n, float* x);  // x += y
+                     float* out);                                            // bias may be null
+  void (*add)(const float* y, std::size_t n, float* x);                      // x += y
+  void (*add_scaled)(const float* y, float scale, std::size_t n, float* x);  // x += scale * y
+  void (*softmax)(float* x, std::size_t n);  // exp(x - largest), divided by their sum; of few
   void (*activate[kActivations])(const float* x, std::size_t n, float* out);
   void (*gate[kActivations])(const float* gate, const float* up, std::size_t n,
                              float* out);  // act(gate) * up

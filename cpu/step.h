@@ -95,6 +95,8 @@ std::unique_ptr<Run> new_start_run(const Step& step, const EmbedPart* part);  //
 std::unique_ptr<Run> new_attention_run(const Step& step, const AttentionPart& part, bool last);
 std::unique_ptr<Run> new_mlp_run(const Step& step, const MlpPart& part,
                                  const std::vector<int>& rows);
+std::unique_ptr<Run> new_moe_run(const Step& step, const MoePart& part,
+                                 const std::vector<int>& rows);
 std::unique_ptr<Run> new_head_run(const Step& step, const HeadPart& part);
 
 // A stage whose task is a member function of a run.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/experts.h"
 #include "cpu/matmul.h"
 #include "src/base/checked.h"
 #include "src/base/error.h"
@@ -17,15 +18,23 @@ struct Largest {
   std::size_t tile = kFewRowsFloats, wide = 0, attended = 0, multiply = 0, attend = 0;
   ActivationLayout record[kActivationForms] = {};  // of the widest
   int heads = 0, value_dim = 0, kv_heads = 1 << 30;
+  int experts = 0, active = 0;
+  std::size_t expert_record[kActivationForms] = {};  // bytes, of all members
 
+  const Matrix& matrix(int index) const {
+    return lowered.matrices[static_cast<std::size_t>(index)];
+  }
+  void use_kernel(const Matrix& m) {
+    multiply = std::max(multiply, m.kernel->scratch_bytes(m.k));
+    tile = std::max(tile, task_floats(*m.kernel, rows));
+  }
   void use(const LinearPart& part) {
     if (part.matrix < 0) return;
-    const Matrix& m = lowered.matrices[static_cast<std::size_t>(part.matrix)];
+    const Matrix& m = matrix(part.matrix);
     const ActivationForm form = m.kernel->form;
     auto& layout = record[static_cast<int>(form)];
     if (m.k > layout.k) layout = activation_layout(form, m.k);
-    multiply = std::max(multiply, m.kernel->scratch_bytes(m.k));
-    tile = std::max(tile, task_floats(*m.kernel, rows));
+    use_kernel(m);
   }
   void operator()(const EmbedPart&) {}
   void operator()(const AttentionPart& p) {
@@ -42,13 +51,28 @@ struct Largest {
     for (const LinearPart* part : {&p.gate, &p.up, &p.down}) use(*part);
     wide = std::max(wide, wide_stride(lowered, p));
   }
+  void operator()(const MoePart& p) {
+    for (const LinearPart& part : {p.router, LinearPart{p.gate}, LinearPart{p.up}}) use(part);
+    use_kernel(matrix(p.down));
+    experts = std::max(experts, p.experts);
+    active = std::max(active, p.active);
+    wide = std::max(wide, static_cast<std::size_t>(p.active) * wide_stride(lowered, p));
+    const auto members = static_cast<std::size_t>(rows) * static_cast<std::size_t>(p.active);
+    const std::size_t groups = std::min(members, static_cast<std::size_t>(p.experts));
+    for (const int index : {p.gate, p.up, p.down}) {
+      const Matrix& m = matrix(index);
+      auto& bytes = expert_record[static_cast<int>(m.kernel->form)];
+      bytes =
+          std::max(bytes, group_records(activation_layout(m.kernel->form, m.k), members, groups));
+    }
+  }
   void operator()(const HeadPart& p) { use(p.logits); }
 };
 
 // At least ActivationLayout::total_bytes of that many rows, and of fewer.
 Checked record_bytes(const ActivationLayout& layout, std::uint64_t rows) {
-  constexpr std::uint64_t kRounding = 128;  // of odd_lines
-  return Checked(layout.slices) * (Checked(rows) * Checked(layout.bytes) + Checked(kRounding));
+  return Checked(layout.slices) *
+         (Checked(rows) * Checked(layout.bytes) + Checked(kRecordsRounding));
 }
 
 // Hands out parts of the block, one after the other.
@@ -84,6 +108,11 @@ std::size_t wide_stride(const Lowered& lowered, const MlpPart& part) noexcept {
       16);
 }
 
+std::size_t wide_stride(const Lowered& lowered, const MoePart& part) noexcept {
+  return round_up(
+      static_cast<std::size_t>(lowered.matrices[static_cast<std::size_t>(part.up)].rows), 16);
+}
+
 std::size_t attended_stride(const AttentionPart& part) noexcept {
   return round_up(static_cast<std::size_t>(part.heads) * static_cast<std::size_t>(part.head_dim),
                   16);
@@ -92,6 +121,23 @@ std::size_t attended_stride(const AttentionPart& part) noexcept {
 std::size_t rotation_stride(const RopePart& part) noexcept {
   return 2 * round_up(static_cast<std::size_t>(part.rope.dims), 16);
 }
+
+namespace {
+
+void place_experts(const Largest& largest, std::uint64_t rows, Places& places, ExpertPlaces& e) {
+  const auto experts = static_cast<unsigned>(largest.experts);
+  const std::uint64_t members = rows * static_cast<unsigned>(largest.active);
+  e.scores = places.take(rows * experts, sizeof(float));
+  e.choices = places.take(members, sizeof(Choice));
+  e.groups = places.take(experts, sizeof(Group));
+  e.rows = places.take(members, sizeof(std::int32_t));
+  e.weights = places.take(members, sizeof(float));
+  e.of = places.take(members, sizeof(std::int32_t));
+  for (int form = 0; form < kActivationForms; ++form)
+    e.records[form] = places.take(largest.expert_record[form], 1);
+}
+
+}  // namespace
 
 Result<Workspace> lay_out(const Lowered& lowered, const RowKernels& row_kernels,
                           const Capacity& capacity, int workers) {
@@ -111,6 +157,7 @@ Result<Workspace> lay_out(const Lowered& lowered, const RowKernels& row_kernels,
   w.attended = places.take(rows, largest.attended * sizeof(float));
   for (int form = 0; form < kActivationForms; ++form)
     w.records[form] = places.take(record_bytes(largest.record[form], record_rows));
+  place_experts(largest, rows, places, w.experts);
   for (const RopePart& part : lowered.ropes) {
     w.frequencies.push_back(places.take(static_cast<unsigned>(part.rope.dims / 2), sizeof(double)));
     w.rotations.push_back(places.take(rows, rotation_stride(part) * sizeof(float)));

@@ -119,6 +119,37 @@ class Builder {
     multiply({{b.down, floats(places_.stream), plan_.width, true}}, act.to);
   }
 
+  void build(const Moe& b) {
+    const ExpertPlaces& at = places_.experts;
+    const int width = b.up.rows, active = b.active;
+    const Records input = normalized(b.norm);
+    multiply({{b.router, floats(at.scores), b.experts}}, input);
+    const Experts x{floats(at.scores),
+                    reinterpret_cast<Choice*>(workspace_ + at.choices),
+                    reinterpret_cast<ExpertGroup*>(workspace_ + at.groups),
+                    reinterpret_cast<std::int32_t*>(workspace_ + at.rows),
+                    reinterpret_cast<std::int32_t*>(workspace_ + at.members),
+                    b.experts,
+                    active};
+    add([=, step = step_](const Bucket& n, cudaStream_t s) {
+      return choose_experts(x, step, n.rows, s);
+    });
+    add([=, step = step_](const Bucket&, cudaStream_t s) { return group_members(x, step, s); });
+    const Records members = records(at.input, plan_.width);
+    add([=](const Bucket& n, cudaStream_t s) {
+      return take_records(x, input, members, n.rows * active, s);
+    });
+    multiply({{b.up, floats(at.up), width}, {b.gate, floats(at.gate), width}}, members, &x);
+    const Activate act{floats(at.gate), floats(at.up), width,
+                       b.act,           x.members,     records(at.inner, width)};
+    add([=](const Bucket& n, cudaStream_t s) { return activate(act, n.rows * active, s); });
+    multiply({{b.down, floats(at.results), plan_.width}}, act.to, &x);
+    add([=, step = step_, results = floats(at.results), to = floats(places_.stream),
+         columns = plan_.width](const Bucket& n, cudaStream_t s) {
+      return add_members(x, step, results, columns, to, n.rows, s);
+    });
+  }
+
   void build(const Head& b) {
     const Normalize wanted{norm(b.norm),  floats(places_.stream),
                            plan_.width,   &step_.counts->outputs,
@@ -158,8 +189,9 @@ class Builder {
     int stride;
     bool adds = false;
   };
-  // Those of one format in one kernel.
-  void multiply(const std::vector<Wanted>& wanted, const Records& x) {
+  // Those of one format in one kernel. experts: not null: of them, and of their records.
+  void multiply(const std::vector<Wanted>& wanted, const Records& x,
+                const Experts* experts = nullptr) {
     std::vector<std::pair<const MatrixFormat*, Products>> kernels;
     for (const Wanted& each : wanted) {
       const Linear& l = each.linear;
@@ -171,7 +203,21 @@ class Builder {
           matrix(l.weight, l.first_row, outputs_of(plan_, l)),
           {&step_.counts->rows, bias(l), each.out, each.stride, each.adds}};
     }
-    for (const auto& [format, products] : kernels) add_products(format, products, x, &Bucket::rows);
+    for (const auto& [format, products] : kernels) {
+      if (experts)
+        add_expert_products(format, products, x, *experts);
+      else
+        add_products(format, products, x, &Bucket::rows);
+    }
+  }
+  void add_expert_products(const MatrixFormat* format, Products products, const Records& x,
+                           const Experts& of) {
+    products.groups = of.groups;
+    add([=, order = order_](const Bucket& n, cudaStream_t s) {
+      Products shared = products;
+      shared.most_groups = std::min(of.experts, n.rows * of.active);
+      return format->multiply(shared, x, n.rows, order, s);
+    });
   }
   void add_products(const MatrixFormat* format, const Products& products, const Records& x,
                     int Bucket::*count) {

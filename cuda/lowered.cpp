@@ -73,6 +73,16 @@ class Lowering {
     TYTO_TRY(linear(b.up, plan_.width, ff));
     return linear(b.down, ff, plan_.width);
   }
+  Result<> add(const Moe& b) {
+    if (b.active < 1 || b.active > b.experts || b.experts > kMostExperts)
+      return fail(ErrorCode::unsupported, "cuda: block {}: {} of {} experts, of at most {}", block_,
+                  b.active, b.experts, kMostExperts);
+    TYTO_TRY(norm(b.norm));
+    TYTO_TRY(linear(b.router, plan_.width, b.experts));
+    TYTO_TRY(experts(b.gate, b.experts, plan_.width, b.up.rows));
+    TYTO_TRY(experts(b.up, b.experts, plan_.width, b.up.rows));
+    return experts(b.down, b.experts, b.up.rows, plan_.width);
+  }
   Result<> add(const Head& b) {
     TYTO_TRY(norm(b.norm));
     return linear(b.logits, plan_.width, plan_.vocab);
@@ -91,6 +101,16 @@ class Lowering {
                   "cuda: block {}: tensor {} is [{}, {}], expected [{}, {}]", block_,
                   plan_.tensors[size(l.weight.index)].name, placed.rows, placed.width, out, in);
     return vector(l.bias);
+  }
+
+  Result<> experts(const Linear& first, int count, int in, int out) {
+    TYTO_TRY(linear(first, in, out));
+    const PlacedTensor& placed = out_.tensors[size(first.weight.index)];
+    if (first.bias || size(first.first_row) + size(count) * size(out) > placed.rows)
+      return fail(ErrorCode::unsupported,
+                  "cuda: block {}: tensor {} has {} rows, expected {} for each of {} experts",
+                  block_, plan_.tensors[size(first.weight.index)].name, placed.rows, out, count);
+    return {};
   }
 
   Result<> vector(TensorId id) {
@@ -208,23 +228,6 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
     }
   }
   bytes = aligned(step.bytes);
-  const auto take = [this](int count, int each, std::size_t value_bytes) {
-    const std::size_t wanted = size(count) * size(each) * value_bytes;
-    return std::exchange(bytes, aligned(bytes + wanted));
-  };
-  const auto floats = [&](int count, int each) { return take(count, each, sizeof(float)); };
-  const auto records = [&](int count, int width) {
-    RecordsLayout layout;
-    const int stride = padded(width);
-    if (lowered.forms.floats) layout.floats = floats(count, stride);
-    if (lowered.forms.halves) layout.halves = take(count, stride, sizeof(std::uint16_t));
-    if (lowered.forms.codes) {
-      layout.codes = take(count, stride, 1);
-      layout.scales = floats(count, stride / kUnit);
-      layout.sums = take(count, stride / 16, sizeof(std::int16_t));
-    }
-    return layout;
-  };
   const int rows = capacity.rows;
   stream = floats(rows, plan.width);
   q = floats(rows, q_width);
@@ -237,8 +240,9 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
   rank_keys = take(outputs, chunks * kTopLogits, sizeof(RankKey));
   rank_sums = take(outputs, chunks, sizeof(float) * 2);
   top = take(outputs, 1, sizeof(TopLogits));
-  input = records(std::max(rows, capacity.outputs), plan.width);
-  inner = records(rows, std::max(q_width, ff));
+  input = take_records(lowered.forms, std::max(rows, capacity.outputs), plan.width);
+  inner = take_records(lowered.forms, rows, std::max(q_width, ff));
+  take_experts(plan, slice, lowered.forms, rows);
   const int partials = most_partials(plan.context, rows, order);
   partial_sums = floats(partials, q_width);
   partial_state = take(partials, heads, sizeof(float) * 2);
@@ -246,6 +250,42 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
     blas = take(1, 1, kBlasWorkspace);
   for (const PlacedRope& rope : lowered.ropes)
     turns.push_back(take(rows, rope.rope.dims / 2, sizeof(float) * 2));
+}
+
+RecordsLayout Workspace::take_records(const Forms& forms, int count, int width) {
+  RecordsLayout layout;
+  const int stride = padded(width);
+  if (forms.floats) layout.floats = floats(count, stride);
+  if (forms.halves) layout.halves = take(count, stride, sizeof(std::uint16_t));
+  if (forms.codes) {
+    layout.codes = take(count, stride, 1);
+    layout.scales = floats(count, stride / kUnit);
+    layout.sums = take(count, stride / 16, sizeof(std::int16_t));
+  }
+  return layout;
+}
+
+void Workspace::take_experts(const Plan& plan, Slice slice, const Forms& forms, int rows) {
+  int all = 0, active = 0, ff = 0;
+  for (int b = slice.first; b < slice.last; ++b) {
+    if (const auto* moe = std::get_if<Moe>(&plan.blocks[size(b)])) {
+      all = std::max(all, moe->experts);
+      active = std::max(active, moe->active);
+      ff = std::max(ff, moe->up.rows);
+    }
+  }
+  if (all == 0) return;
+  const int members = rows * active;
+  experts.scores = floats(rows, all);
+  experts.choices = take(members, 1, sizeof(Choice));
+  experts.groups = take(all, 1, sizeof(ExpertGroup));
+  experts.rows = take(members, 1, sizeof(std::int32_t));
+  experts.members = take(1, 1, sizeof(std::int32_t));
+  experts.gate = floats(members, ff);
+  experts.up = floats(members, ff);
+  experts.results = floats(members, plan.width);
+  experts.input = take_records(forms, members, plan.width);
+  experts.inner = take_records(forms, members, ff);
 }
 
 }  // namespace tyto::cuda

@@ -1,10 +1,12 @@
 // What a slice of a plan becomes on a device: where its weights lie, and how much memory a step
 // needs. Everything follows from the plan, before anything is loaded.
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "cuda/blocks/blocks.h"
 #include "cuda/matrix.h"
+#include "cuda/sizes.h"
 #include "cuda/step_image.h"
 #include "src/backend.h"
 
@@ -50,6 +52,12 @@ CacheView cache_shape(const CacheSpec& spec, CacheType type) noexcept;  // but d
 struct RecordsLayout {
   std::size_t floats = 0, halves = 0, codes = 0, scales = 0, sums = 0;
 };
+// Of a mixture of experts; see Experts in blocks.h.
+struct ExpertPlaces {
+  std::size_t scores = 0, choices = 0, groups = 0, rows = 0, members = 0;
+  std::size_t gate = 0, up = 0, results = 0;  // floats of members
+  RecordsLayout input, inner;                 // of members
+};
 constexpr int padded(int width) { return groups_of(width) * kGroup; }  // of records
 struct Workspace {
   Workspace(const Plan& plan, Slice slice, const Lowered& lowered, const Capacity& capacity,
@@ -60,9 +68,19 @@ struct Workspace {
   std::size_t partial_sums, partial_state;
   std::size_t rank_keys, rank_sums, top;  // of outputs
   std::size_t blas = 0;                   // for cuBLASLt; 0: it takes no part
-  RecordsLayout input, inner;      // of the stream; of what is attended, or between up and down
+  RecordsLayout input, inner;  // of the stream; of what is attended, or between up and down
+  ExpertPlaces experts;
   std::vector<std::size_t> turns;  // as Lowered::ropes
   std::size_t bytes = 0;           // on the device
+
+ private:
+  RecordsLayout take_records(const Forms& forms, int count, int width);
+  void take_experts(const Plan& plan, Slice slice, const Forms& forms, int rows);
+  std::size_t take(int count, int each, std::size_t value_bytes) {
+    const std::size_t wanted = size(count) * size(each) * value_bytes;
+    return std::exchange(bytes, aligned(bytes + wanted));
+  }
+  std::size_t floats(int count, int each) { return take(count, each, sizeof(float)); }
 };
 
 }  // namespace tyto::cuda

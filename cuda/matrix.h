@@ -86,6 +86,11 @@ struct Destination {
   bool add;
 };
 
+// Of a mixture of experts: records [first, first + count) are one expert's.
+struct ExpertGroup {
+  std::int32_t expert, first, count;
+};
+
 // Matrices of one format that multiply the same records, in one kernel.
 struct Products {
   static constexpr int kMost = 3;
@@ -95,6 +100,10 @@ struct Products {
   };
   Part parts[kMost];
   int count = 0;
+  // Not null: matrices are those of expert 0, which the others' follow, and each group's records
+  // are multiplied by its expert's; Destination::count does not matter.
+  const ExpertGroup* groups = nullptr;  // [most_groups]
+  int most_groups = 1;
 };
 
 // What a result may depend on besides its own row.
@@ -116,7 +125,7 @@ struct MatrixFormat {
   Forms (*forms)(Order);  // of activations
   MatrixLayout (*layout)(std::size_t rows, std::size_t width);
   cudaError_t (*pack)(const FileRows&, const MatrixLayout&, std::byte* matrix, cudaStream_t);
-  // `rows`: at most so many records are there.
+  // `rows`: at most so many records are there, of each expert where there are experts.
   cudaError_t (*multiply)(const Products&, const Records&, int rows, Order, cudaStream_t);
   // stream[row] = table[token], or a row of StepView::hidden where there is no token; [row][width].
   // With positions: stream[row] += table[position] where there is a token.

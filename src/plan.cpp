@@ -26,6 +26,7 @@ struct Collector {
     collect_all(out, b.norm, b.q, b.k, b.v, b.q_norm, b.k_norm, b.rope.factors, b.out);
   }
   void operator()(const Mlp& b) const { collect_all(out, b.norm, b.gate, b.up, b.down); }
+  void operator()(const Moe& b) const { collect_all(out, b.norm, b.router, b.gate, b.up, b.down); }
   void operator()(const Head& b) const { collect_all(out, b.norm, b.logits); }
 };
 

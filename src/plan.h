@@ -58,12 +58,25 @@ struct Mlp {  // x += down(act(gate(n)) * up(n)), n = norm(x); without gate: dow
   Activation act = Activation::silu;
 };
 
+// x += the sum of weight_e * down_e(act(gate_e(n)) * up_e(n)), n = norm(x), over the `active`
+// experts of the highest scores router(n) (Shazeer et al. 2017; Jiang et al. 2024). The weights are
+// the softmax of these scores alone. Of equal scores the first expert's counts as higher, and one
+// that is no number as the lowest; experts add in ascending order.
+struct Moe {
+  Norm norm;
+  Linear router;  // [experts]
+  Linear gate, up,
+      down;  // of expert 0, without biases; those of expert e begin e * rows further on
+  int experts = 0, active = 0;
+  Activation act = Activation::silu;
+};
+
 struct Head {  // logits(norm(x))
   Norm norm;
   Linear logits;
 };
 
-using Block = std::variant<Embed, Attention, Mlp, Head>;
+using Block = std::variant<Embed, Attention, Mlp, Moe, Head>;
 
 std::vector<int> tensors_of(
     const Block& block);  // indices in Plan::tensors, in the order of use, with repetitions

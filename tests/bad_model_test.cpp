@@ -195,6 +195,54 @@ TEST_CASE("Shapes other than the hyperparameters ask for are refused", "[model][
   });
 }
 
+TEST_CASE("Mixtures of experts that cannot be, or are not supported, are refused", "[model][bad]") {
+  const TinyLlama mixture{.experts = 4, .active = 2};
+  if (const auto model = load(tiny_llama(mixture).file()); !model)
+    FAIL(std::string(model.error().message()));
+  const auto key = [&](std::string name, std::uint32_t value, ErrorCode code) -> BadFile {
+    return {fmt::format("{} {}", name, value), code, "expert_",
+            edit([=](GgufWriter& file) { file.set("llama." + name, value); }, mixture)};
+  };
+  const auto shape = [&](std::string name, std::vector<std::uint64_t> extents) -> BadFile {
+    return {fmt::format("{} of shape [{}]", name, fmt::join(extents, ", ")), kBad, "blk.1.ffn_",
+            edit(
+                [=](GgufWriter& file) {
+                  GgufTensor& tensor = file.tensor("blk.1." + name);
+                  tensor.shape = extents;
+                  tensor.data.resize(1 << 20);
+                },
+                mixture)};
+  };
+  const auto other_family = [&](std::string family) -> BadFile {
+    return {"experts of " + family, kUnsupported, "expert_count", edit([=](GgufWriter& file) {
+              for (GgufKey& k : file.keys)
+                if (k.key.starts_with("llama.")) k.key = family + k.key.substr(5);
+              file.set("general.architecture", family);
+              file.set(family + ".expert_count", 4u);
+              file.set(family + ".expert_used_count", 2u);
+            })};
+  };
+  check_all({
+      key("expert_used_count", 0, kBad),
+      key("expert_used_count", 5, kBad),
+      key("expert_count", 0xFFFFFFFF, kBad),
+      key("expert_feed_forward_length", 0, kBad),
+      key("expert_gating_func", 2, kUnsupported),
+      key("expert_shared_count", 1, kUnsupported),
+      key("expert_group_count", 2, kUnsupported),
+      shape("ffn_gate_inp.weight", {5, 64}),
+      shape("ffn_up_exps.weight", {4, 64, 128}),
+      shape("ffn_gate_exps.weight", {3, 128, 64}),
+      shape("ffn_down_exps.weight", {512, 64}),
+      {"no experts' tensors", kBad, "blk.0.ffn_gate_inp.weight", edit([](GgufWriter& file) {
+         file.set("llama.expert_count", 4u);
+         file.set("llama.expert_used_count", 2u);
+       })},
+      other_family("qwen2"),
+      other_family("qwen3"),
+  });
+}
+
 TEST_CASE("Tensor types that this build lacks are unsupported, where they are needed",
           "[model][bad]") {
   const auto type = [](std::uint32_t number, std::string_view place) -> BadFile {

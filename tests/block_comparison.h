@@ -67,6 +67,34 @@ inline float compare(const MakeBackend& make, const PlanShape& shape, CacheType 
   return worst;
 }
 
+// What the experts of a random model add to random rows, in steps of so many. Rows are the same for
+// both backends: in a whole model, rounding before a block may change which experts a row chooses.
+inline float compare_experts(const MakeBackend& make, const PlanShape& shape,
+                             std::initializer_list<int> steps) {
+  constexpr Slice kMoe{2, 3};
+  const auto model = PlanMaker::make(shape);
+  Rig reference(cpu::new_reference_backend(runtime_of(1)).value(), *model, CacheType::f32,
+                kComparedCapacity, kMoe);
+  Rig tested(make(), *model, CacheType::f32, kComparedCapacity, kMoe);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  float worst = 0;
+  for (const int rows : steps) {
+    std::vector<float> hidden(static_cast<std::size_t>(rows * shape.width));
+    for (float& x : hidden) x = normal(random);
+    const auto added = [&](Rig& rig) {
+      rig.hidden = hidden;
+      auto out = rig.run(std::vector<int>(static_cast<std::size_t>(rows), -1), {{0, 0, rows}},
+                         Want::hidden);
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] -= hidden[i];
+      return out;
+    };
+    const float d = square_difference(added(reference), added(tested));
+    if (!(d <= worst)) worst = d;
+  }
+  return worst;
+}
+
 struct Field {
   const char* name;
   void (*set)(PlanShape&);
@@ -90,11 +118,17 @@ inline const Field kFields[] = {
     {"gelu in the gate", [](PlanShape& s) { s.act = Activation::gelu; }},
     {"gelu without a gate",
      [](PlanShape& s) { s.gated = false, s.act = Activation::gelu, s.biases = true; }},
+    {"experts", [](PlanShape& s) { s.experts = 6, s.active = 2; }},
+    {"as many experts as there are", [](PlanShape& s) { s.experts = s.active = 3; }},
+    {"one of many experts",
+     [](PlanShape& s) { s.experts = 40, s.active = 1, s.act = Activation::gelu; }},
+    {"experts behind LayerNorm, a router with biases",
+     [](PlanShape& s) { s.experts = 5, s.active = 3, s.center = s.biases = true; }},
     {"tied table", [](PlanShape& s) { s.tied = true; }},
 };
 
 // Widths, heads and vocabularies that are multiples of nothing.
-inline constexpr int kOddShapes = 4;
+inline constexpr int kOddShapes = 5;
 inline PlanShape odd_shape(int which) {
   PlanShape shape;
   shape.layers = 1;
@@ -121,7 +155,25 @@ inline PlanShape odd_shape(int which) {
       shape.head_dim = 80;
       shape.rope.dims = 32;
       break;
+    case 4:
+      shape.width = 37;
+      shape.ff = 21;
+      shape.experts = 7;
+      shape.active = 3;
+      break;
   }
+  return shape;
+}
+
+// A layer with experts, all of whose matrices but the router have a format.
+inline PlanShape experts_of_format(const char* format) {
+  PlanShape shape;
+  shape.layers = 1;
+  shape.width = 512;
+  shape.ff = 256;
+  shape.experts = 7;
+  shape.active = 2;
+  shape.format = format;
   return shape;
 }
 

@@ -64,9 +64,22 @@ std::vector<Case> cases() {
   brain.kv_heads = 1;
   brain.width = 300;  // records in two slices
   brain.format = "bf16";
-  std::vector<Case> all = {{floats, CacheType::f32},   {grouped, CacheType::bf16},
-                           {super, CacheType::f16},    {brain, CacheType::bf16},
-                           {grouped, CacheType::q8_0}, {super, CacheType::q4_0}};
+  const auto mixture = [](PlanShape shape, int experts, int active) {
+    shape.layers = 1;
+    shape.experts = experts;
+    shape.active = active;
+    return shape;
+  };
+  std::vector<Case> all = {{floats, CacheType::f32},
+                           {grouped, CacheType::bf16},
+                           {super, CacheType::f16},
+                           {brain, CacheType::bf16},
+                           {grouped, CacheType::q8_0},
+                           {super, CacheType::q4_0},
+                           {mixture(floats, 5, 2), CacheType::f32},
+                           {mixture(grouped, 24, 3), CacheType::f16},
+                           {mixture(super, 4, 1), CacheType::f16},
+                           {mixture(brain, 3, 3), CacheType::bf16}};
   if (cpu::find_table(isa_under_test())->isa != Isa::amx) return all;
   // Attention by tiles.
   PlanShape wide = floats;  // one row alone has more than a tile of query vectors

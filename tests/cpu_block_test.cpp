@@ -84,6 +84,20 @@ TEST_CASE("Every weight format agrees with the reference backend", "[cpu][block]
   }
 }
 
+TEST_CASE("Experts of every weight format agree with the reference backend", "[cpu][block]") {
+  for (const quant::Format* format : quant::formats()) {
+    const std::string name(format->name);
+    CAPTURE(name);
+    const bool exact = name == "f32" || name == "f16";
+    const auto make = [] { return cpu_backend(); };
+    CHECK(compare_experts(make, experts_of_format(name.c_str()), {1, 2, 5, 16, 33, 96}) <
+          (exact ? 1e-10f : 1e-3f));
+  }
+  PlanShape mixed = experts_of_format("q4_k");
+  mixed.value_format = "q5_0";
+  CHECK(compare_experts([] { return cpu_backend(3); }, mixed, {1, 7, 40}) < 1e-3f);
+}
+
 TEST_CASE("Projections of different formats share a block", "[cpu][block]") {
   PlanShape shape;
   shape.width = shape.ff = 256;

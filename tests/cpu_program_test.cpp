@@ -27,10 +27,13 @@ std::unique_ptr<Backend> backend(int threads = 2) {
 }  // namespace
 
 TEST_CASE("The footprint is what is then allocated", "[cpu][program]") {
+  const int experts = GENERATE(0, 6);
   for (const int threads : {1, 3}) {
     for (const CacheType type : {CacheType::bf16, CacheType::f32, CacheType::q4_0}) {
       PlanShape shape;
       shape.context = 2000;
+      shape.experts = experts;
+      shape.active = experts / 2;
       const auto model = PlanMaker::make(shape);
       Rig rig(backend(threads), *model, type, kCapacity);
       CHECK(rig.footprint().weights == rig.weights().bytes());
@@ -42,6 +45,8 @@ TEST_CASE("The footprint is what is then allocated", "[cpu][program]") {
 
 TEST_CASE("A step allocates nothing", "[cpu][program][allocations]") {
   PlanShape shape;
+  shape.experts = GENERATE(0, 6);
+  shape.active = shape.experts / 2;
   const auto model = PlanMaker::make(shape);
   Rig rig(backend(), *model, CacheType::bf16, kCapacity);
   const auto tokens = random_tokens(64, shape.vocab);
@@ -158,6 +163,8 @@ TEST_CASE("A NaN stays in its own rows", "[cpu][program]") {
   const CacheType type = GENERATE(CacheType::f32, CacheType::bf16);
   PlanShape shape;
   shape.layers = 1;
+  shape.experts = GENERATE(0, 6);
+  shape.active = shape.experts / 2;
   const auto model = PlanMaker::make(shape);
   // The embedding of token 7 is infinite.
   for (int i = 0; i < shape.width; ++i) {
@@ -245,6 +252,32 @@ TEST_CASE("A block that the backend cannot run is named with its field", "[cpu][
   const auto error = backend()->footprint(plan, all, CacheType::f32, kCapacity).error();
   CHECK(error.code() == ErrorCode::unsupported);
   CHECK(error.message().find("block 3, rope.dims") != std::string_view::npos);
+}
+
+TEST_CASE("Experts that do not fit their block are named with its field", "[cpu][program]") {
+  PlanShape shape;
+  shape.experts = 4;
+  shape.active = 2;
+  const auto model = PlanMaker::make(shape);
+  const Slice all{0, static_cast<int>(model->plan.blocks.size())};
+  const struct {
+    const char* field;
+    void (*spoil)(Moe&);
+  } cases[] = {{"active", [](Moe& moe) { moe.active = 5; }},
+               {"active", [](Moe& moe) { moe.active = 0; }},
+               {"router", [](Moe& moe) { moe.experts = 3; }},
+               {"up", [](Moe& moe) { moe.up.first_row = 1; }},
+               {"gate", [](Moe& moe) { moe.gate.bias = moe.norm.weight; }},
+               {"gate", [](Moe& moe) { moe.gate = {}; }},
+               {"down", [](Moe& moe) { moe.down.rows = 7; }}};
+  for (const auto& [field, spoil] : cases) {
+    CAPTURE(field);
+    auto plan = model->plan;
+    spoil(std::get<Moe>(plan.blocks[2]));
+    const auto error = backend()->footprint(plan, all, CacheType::f32, kCapacity).error();
+    CHECK(error.code() == ErrorCode::unsupported);
+    CHECK(error.message().find(std::string("block 2, ") + field) != std::string_view::npos);
+  }
 }
 
 TEST_CASE("The best table is one of those that the machine has", "[cpu]") {

@@ -131,6 +131,19 @@ TEST_CASE("Widths that are multiples of nothing go by tensor cores", "[cuda][gpu
   }
 }
 
+TEST_CASE("Experts agree with the reference backend on CUDA, in every format", "[cuda][gpu]") {
+  if (no_device("experts on CUDA")) return;
+  for (const quant::Format* format : quant::formats()) {
+    const std::string name(format->name);
+    CAPTURE(name);
+    const PlanShape shape = experts_of_format(name.c_str());
+    const bool floats = name == "f32" || name == "f16" || name == "bf16";
+    CHECK(compare_experts(reproducible_backend, shape, {1, 2, 5, 12}) < (floats ? 1e-9f : 1e-3f));
+    CHECK(compare_experts(cuda_backend, shape, {1, 4, 12, 30, 75}) <
+          (name == "f32" ? 1e-9f : 1e-3f));
+  }
+}
+
 TEST_CASE("Products of many rows agree with the reference backend", "[cuda][gpu]") {
   if (no_device("products of many rows on CUDA")) return;  // by cuBLASLt, where that is there
   PlanShape shape;
@@ -183,6 +196,8 @@ TEST_CASE("A row's bits on CUDA do not depend on its company where that is asked
   const int head_dim = GENERATE(16, 32);
   CAPTURE(head_dim);
   PlanShape shape;
+  shape.experts = head_dim == 16 ? 6 : 0;
+  shape.active = shape.experts / 3;
   shape.width = shape.ff = 64;
   shape.heads = 4;
   shape.kv_heads = 2;
@@ -207,6 +222,8 @@ TEST_CASE("A row's bits on CUDA do not depend on its company where that is asked
 TEST_CASE("CUDA allocates what it tells", "[cuda][gpu]") {
   if (no_device("CUDA memory")) return;
   PlanShape shape;
+  shape.experts = GENERATE(0, 6);
+  shape.active = shape.experts / 2;
   const auto model = PlanMaker::make(shape);
   Rig rig(cuda_backend(), *model, CacheType::f16, kShortCapacity);
   CHECK(rig.weights().bytes() == rig.footprint().weights);

@@ -90,3 +90,9 @@ TEST_CASE(
 TEST_CASE("A Qwen2 gives the logits of transformers", "[golden]") { matches_transformers("qwen2"); }
 TEST_CASE("A Qwen3 gives the logits of transformers", "[golden]") { matches_transformers("qwen3"); }
 TEST_CASE("A GPT-2 gives the logits of transformers", "[golden]") { matches_transformers("gpt2"); }
+TEST_CASE("A Mixtral gives the logits of transformers", "[golden]") {
+  matches_transformers("mixtral");
+}
+TEST_CASE("A Qwen3 of experts gives the logits of transformers", "[golden]") {
+  matches_transformers("qwen3moe");
+}

@@ -87,6 +87,20 @@ def qwen3_keys(writer, config):
     writer.add_value_length(config.head_dim)
 
 
+def mixtral_keys(writer, config):
+    rms_keys(writer, config)
+    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    writer.add_expert_count(config.num_local_experts)
+    writer.add_expert_used_count(config.num_experts_per_tok)
+
+
+def qwen3moe_keys(writer, config):
+    qwen3_keys(writer, config)
+    writer.add_expert_count(config.num_experts)
+    writer.add_expert_used_count(config.num_experts_per_tok)
+    writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+
+
 def gpt2_keys(writer, config):
     common_keys(writer, config)
     writer.add_feed_forward_length(4 * config.hidden_size)
@@ -108,6 +122,8 @@ GATED = {
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
+    "mlp.gate": "ffn_gate_inp",
+    "mlp.experts.down_proj": "ffn_down_exps",
 }
 GPT2 = {
     "transformer.wte": "token_embd",
@@ -149,6 +165,13 @@ def tensors(model, family, names):
             value = neighbors(value, config.num_key_value_heads)
         if family == "gpt2" and ".c_" in name and value.ndim == 2:
             value = value.T
+        if name.endswith("experts.gate_up_proj"):  # [experts, gate and up, width]
+            layer = name.split(".")[2]
+            for part, half in zip(("gate", "up"), np.split(value, 2, axis=1)):
+                yield f"blk.{layer}.ffn_{part}_exps.weight", np.ascontiguousarray(half)
+            continue
+        if name.endswith("experts.down_proj"):
+            name += ".weight"
         yield gguf_name(name, names), np.ascontiguousarray(value)
     if getattr(config, "rope_parameters", None) and config.rope_parameters["rope_type"] == "llama3":
         plain = config.rope_parameters["rope_theta"] ** -(np.arange(0, config.head_dim, 2) / config.head_dim)
@@ -181,6 +204,16 @@ MODELS = {
         transformers.GPT2Config(
             vocab_size=vocab, n_embd=40, n_layer=2, n_head=4, n_positions=CONTEXT, attn_implementation="eager",
             bos_token_id=vocab - 2, eos_token_id=vocab - 1))),
+    "mixtral": ("llama", spm_vocab, mixtral_keys, GATED, lambda vocab: transformers.MixtralForCausalLM(
+        transformers.MixtralConfig(
+            vocab_size=vocab, hidden_size=40, intermediate_size=56, num_attention_heads=4, num_key_value_heads=2,
+            num_local_experts=6, num_experts_per_tok=2, tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1e6), **SMALL))),
+    "qwen3moe": ("qwen3moe", bpe_vocab("qwen2"), qwen3moe_keys, GATED, lambda vocab: transformers.Qwen3MoeForCausalLM(
+        transformers.Qwen3MoeConfig(
+            vocab_size=vocab, hidden_size=40, intermediate_size=96, moe_intermediate_size=24, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=16, num_experts=10, num_experts_per_tok=3, norm_topk_prob=True,
+            tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=1e6), **SMALL))),
 }
 
 

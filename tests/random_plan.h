@@ -55,6 +55,7 @@ struct PlanShape {
   bool rope_factors = false, biases = false, center = false, head_norms = false, gated = true;
   bool positions = false, tied = false, fused_qkv = false;
   Activation act = Activation::silu;
+  int experts = 0, active = 0;  // 0: an MLP
 };
 
 struct RandomModel {
@@ -145,7 +146,6 @@ class PlanMaker {
   }
   void add_layer(int layer) {
     const std::string prefix = "blk." + std::to_string(layer) + ".";
-    const char* values = s_.value_format ? s_.value_format : s_.format;
     const int q = s_.heads * s_.head_dim, kv = s_.kv_heads * s_.head_dim;
     Attention a;
     a.norm = norm(prefix + "attn_norm", s_.width);
@@ -159,7 +159,7 @@ class PlanMaker {
     } else {
       a.q = linear(prefix + "q", q, s_.width, s_.format);
       a.k = linear(prefix + "k", kv, s_.width, s_.format);
-      a.v = linear(prefix + "v", kv, s_.width, values);
+      a.v = linear(prefix + "v", kv, s_.width, values());
     }
     if (s_.head_norms) {
       a.q_norm = norm(prefix + "q_norm", s_.head_dim);
@@ -173,14 +173,40 @@ class PlanMaker {
     a.head_dim = s_.head_dim;
     a.scale = 1.0f / std::sqrt(static_cast<float>(s_.head_dim));
     model_->plan.blocks.emplace_back(a);
+    if (s_.experts > 0)
+      add_moe(prefix);
+    else
+      add_mlp(prefix);
+  }
+  void add_mlp(const std::string& prefix) {
     Mlp m;
     m.norm = norm(prefix + "ffn_norm", s_.width);
     if (s_.gated) m.gate = linear(prefix + "gate", s_.ff, s_.width, s_.format);
     m.up = linear(prefix + "up", s_.ff, s_.width, s_.format);
-    m.down = linear(prefix + "down", s_.width, s_.ff, values);
+    m.down = linear(prefix + "down", s_.width, s_.ff, values());
     m.act = s_.act;
     model_->plan.blocks.emplace_back(m);
   }
+  void add_moe(const std::string& prefix) {
+    const auto experts = [&](const char* name, int out, int in, const char* format) {
+      Linear l;
+      l.weight = add(prefix + name + ".weight", {s_.experts * out, in}, format,
+                     1.0f / std::sqrt(static_cast<float>(in)));
+      l.rows = out;
+      return l;
+    };
+    Moe m;
+    m.norm = norm(prefix + "ffn_norm", s_.width);
+    m.router = linear(prefix + "router", s_.experts, s_.width, "f32");
+    m.gate = experts("gate", s_.ff, s_.width, s_.format);
+    m.up = experts("up", s_.ff, s_.width, s_.format);
+    m.down = experts("down", s_.width, s_.ff, values());
+    m.experts = s_.experts;
+    m.active = s_.active;
+    m.act = s_.act;
+    model_->plan.blocks.emplace_back(m);
+  }
+  const char* values() const { return s_.value_format ? s_.value_format : s_.format; }
   void run() {
     Plan& plan = model_->plan;
     plan.family = "random";

@@ -30,7 +30,7 @@ std::vector<Case> cases(const Device& device) {
   for (const CacheType cache :
        {CacheType::bf16, CacheType::f16, CacheType::f32, CacheType::q8_0, CacheType::q4_0}) {
     if (reference && cache != CacheType::f32) continue;
-    for (const char* name : {"llama", "qwen2", "gpt2"})
+    for (const char* name : {"llama", "qwen2", "gpt2", "mixtral"})
       all.push_back({tiny_model_path(name), cache});
   }
   if (!reference) all.push_back({example_model(), CacheType::bf16});  // Q8_0

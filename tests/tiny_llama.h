@@ -19,6 +19,7 @@ struct TinyLlama {
   std::uint32_t weight_type = kQ4_0;  // of the projections
   std::uint32_t table_type = kQ8_0;   // of the token table
   std::uint32_t seed = 1;
+  std::uint32_t experts = 0, active = 0;  // 0: MLPs
 };
 
 // Random values of a standard deviation around 0.1, in any of the types of gguf_writer.h.
@@ -113,6 +114,10 @@ inline GgufWriter tiny_llama(const TinyLlama& t = {}) {
   file.set("llama.attention.layer_norm_rms_epsilon", 1e-5f);
   file.set("llama.rope.dimension_count", head_dim);
   file.set("llama.rope.freq_base", 10000.0f);
+  if (t.experts > 0) {
+    file.set("llama.expert_count", t.experts);
+    file.set("llama.expert_used_count", t.active);
+  }
   add_tiny_tokenizer(file, t.vocab);
 
   std::mt19937 random(t.seed);
@@ -132,9 +137,15 @@ inline GgufWriter tiny_llama(const TinyLlama& t = {}) {
     add(layer + "attn_v.weight", t.kv_heads * head_dim, t.width, t.weight_type);
     add(layer + "attn_output.weight", t.width, t.width, t.weight_type);
     norm(layer + "ffn_norm.weight");
-    add(layer + "ffn_gate.weight", t.ff, t.width, t.weight_type);
-    add(layer + "ffn_up.weight", t.ff, t.width, t.weight_type);
-    add(layer + "ffn_down.weight", t.width, t.ff, t.weight_type);
+    if (t.experts > 0) add(layer + "ffn_gate_inp.weight", t.experts, t.width, kF32);
+    const auto add_mlp = [&](const std::string& name, std::uint64_t out, std::uint64_t in) {
+      if (t.experts == 0) return add(layer + name + ".weight", out, in, t.weight_type);
+      file.add_tensor(layer + name + "_exps.weight", {t.experts, out, in}, t.weight_type,
+                      random_weights(t.weight_type, t.experts * out * in, random));
+    };
+    add_mlp("ffn_gate", t.ff, t.width);
+    add_mlp("ffn_up", t.ff, t.width);
+    add_mlp("ffn_down", t.width, t.ff);
   }
   norm("output_norm.weight");
   add("output.weight", t.vocab, t.width, kF32);

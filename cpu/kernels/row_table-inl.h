@@ -6,6 +6,8 @@ constexpr RowKernels kRowKernels = {
     rms_norm,
     layer_norm,
     add,
+    add_scaled,
+    softmax,
     {activate<silu>, activate<gelu>, activate<gelu_tanh>},
     {gate<silu>, gate<gelu>, gate<gelu_tanh>},
     rotate,

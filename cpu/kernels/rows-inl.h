@@ -68,6 +68,21 @@ inline void add(const float* y, std::size_t n, float* x) {
   }
 }
 
+inline void add_scaled(const float* y, float scale, std::size_t n, float* x) {
+  const Floats factor = broadcast(scale);
+  for (std::size_t i = 0; i < n; i += kStep) {
+    const int lanes = lanes_at(i, n);
+    store(fma(factor, load(y + i, lanes), load(x + i, lanes)), x + i, lanes);
+  }
+}
+
+inline void softmax(float* x, std::size_t n) {
+  float largest = x[0], sum = 0;
+  for (std::size_t i = 1; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  for (std::size_t i = 0; i < n; ++i) sum += x[i] = exp(x[i] - largest);
+  for (std::size_t i = 0; i < n; ++i) x[i] /= sum;
+}
+
 template <Floats (*kFunction)(Floats)>
 void activate(const float* x, std::size_t n, float* out) {
   for (std::size_t i = 0; i < n; i += kStep) {

@@ -12,7 +12,8 @@
 
 namespace tyto::cuda {
 
-inline constexpr int kMaxHead = 256;  // values of a head, at most
+inline constexpr int kMaxHead = 256;       // values of a head, at most
+inline constexpr int kMostExperts = 4096;  // that one block counts in shared memory
 
 struct NormView {  // weight null: none
   const float *weight = nullptr, *bias = nullptr;
@@ -103,6 +104,29 @@ struct Activate {
   Records to;
 };
 cudaError_t activate(const Activate&, int rows, cudaStream_t);
+
+// A mixture of experts (Moe). A member is a row that chose an expert, once for each; members of an
+// expert follow each other.
+struct Choice {
+  std::int32_t expert, member;
+  float weight;
+};
+struct Experts {
+  const float* scores;    // [row][experts]
+  Choice* choices;        // [row][active], experts ascending; weights: softmax of the scores chosen
+  ExpertGroup* groups;    // [experts], ascending; empty ones behind
+  std::int32_t* rows;     // [member]
+  std::int32_t* members;  // how many
+  int experts, active;
+};
+cudaError_t choose_experts(const Experts&, const StepView&, int rows, cudaStream_t);
+cudaError_t group_members(const Experts&, const StepView&, cudaStream_t);
+// Records of members, from those of rows.
+cudaError_t take_records(const Experts&, const Records& of_rows, const Records& of_members,
+                         int members, cudaStream_t);
+// stream[row] += the sum of weight * results[member] over what the row chose, experts ascending.
+cudaError_t add_members(const Experts&, const StepView&, const float* results, int width,
+                        float* stream, int rows, cudaStream_t);
 
 // The highest logits of those outputs that are wanted so (StepView::ranked): first of each chunk,
 // then of the row.

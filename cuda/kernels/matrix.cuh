@@ -1,7 +1,8 @@
 // Computes  records times matrices, rows of a table, and matrices from rows of a file
 // Shapes    records [rows][width], matrix [outputs][width] -> [rows][outputs]
 // Launch    multiply: a warp per output and up to 8 records, 4 outputs per block; lanes take units
-//           in turn. embed: a block per row. pack: a thread per block of the file
+//           in turn. Groups of experts are the grid's z. embed: a block per row. pack: a thread per
+//           block of the file
 // Order     per lane units ascending, then lanes by halves: a record's result does not depend on
 //           what others are there. Tensor cores (tiles.cuh) have another order
 // Measured  on no device yet
@@ -20,11 +21,12 @@ __global__ void __launch_bounds__(kOutputsPerBlock* kWarp)
   const MatrixView& w = share.part.matrix;
   const Destination& to = share.part.to;
   const int output = share.first_output + warp_index();
-  const int first = static_cast<int>(blockIdx.y) * kRows, rows = *to.count - first;
+  const int skipped = static_cast<int>(blockIdx.y) * kRows, rows = share.records - skipped;
+  const int first = share.first_record + skipped;
   if (rows <= 0 || output >= w.rows) return;  // whole warps only
   float acc[kRows] = {};
   for (int unit = lane_index(); unit * Matrix::kValues < w.width; unit += kWarp) {
-    const typename Matrix::Unit weights(w, output, unit);
+    const typename Matrix::Unit weights(w, share.first_row + output, unit);
     for (int r = 0; r < kRows; ++r)
       if (r < rows) acc[r] = weights.multiply(x, first + r, unit, acc[r]);
   }
@@ -37,7 +39,8 @@ __global__ void __launch_bounds__(kOutputsPerBlock* kWarp)
 
 template <class Matrix, int kRows>
 cudaError_t multiply_by(const Products& products, const Records& x, int rows, cudaStream_t stream) {
-  const dim3 grid(blocks_of(products, kOutputsPerBlock), ceil_div(rows, kRows));
+  const dim3 grid(blocks_of(products, kOutputsPerBlock), ceil_div(rows, kRows),
+                  static_cast<unsigned>(products.most_groups));
   return launch(multiply_kernel<Matrix, kRows>, grid, kOutputsPerBlock * kWarp, stream, products,
                 x);
 }

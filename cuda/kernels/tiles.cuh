@@ -52,13 +52,12 @@ struct Strip {
 struct TileSource {
   const MatrixView& matrix;
   const Records& x;
-  int first_output, outputs, first_record, records;
+  int first_row, outputs, first_record, records;  // first_row: of the view's
 
   // A plane of the matrix whose rows have `bytes` a group.
   __device__ const std::byte* weights(int plane, int bytes, int groups, int group) const {
     return matrix.planes[plane] +
-           static_cast<std::size_t>(matrix.first_row + first_output) *
-               weight_stride(bytes, groups) +
+           static_cast<std::size_t>(matrix.first_row + first_row) * weight_stride(bytes, groups) +
            group * bytes;
   }
   __device__ static std::size_t weight_stride(int bytes, int groups) {
@@ -341,11 +340,13 @@ __global__ void __launch_bounds__(kTileThreads)
                 (Shape::kUnitWarps - 1) * Shape::kOutputWarps * Shape::kSums * kWarp * 4);
   const Share share(products, Shape::kOutputs);
   const Destination& to = share.part.to;
-  const int first = static_cast<int>(blockIdx.y) * Shape::kRecords;
-  const int records = min(*to.count - first, Shape::kRecords);
+  const int skipped = static_cast<int>(blockIdx.y) * Shape::kRecords;
+  const int records = min(share.records - skipped, Shape::kRecords);
   if (records <= 0) return;
+  const int first = share.first_record + skipped;
   const int outputs = min(share.part.matrix.rows - share.first_output, Shape::kOutputs);
-  const TileSource source{share.part.matrix, x, share.first_output, outputs, first, records};
+  const TileSource source{share.part.matrix, x,     share.first_row + share.first_output,
+                          outputs,           first, records};
   const int output_warp = warp_index() % Shape::kOutputWarps;
   const int unit_warp = warp_index() / Shape::kOutputWarps, tiles = (records + 7) / 8;
   std::byte* const shared = dynamic_shared();
@@ -385,7 +386,8 @@ __global__ void __launch_bounds__(kTileThreads)
 template <class Tiles, class Shape>
 cudaError_t multiply_tiles_of(const Products& products, const Records& x, int rows,
                               cudaStream_t stream) {
-  const dim3 grid(blocks_of(products, Shape::kOutputs), ceil_div(rows, Shape::kRecords));
+  const dim3 grid(blocks_of(products, Shape::kOutputs), ceil_div(rows, Shape::kRecords),
+                  static_cast<unsigned>(products.most_groups));
   return launch_shared(tile_kernel<Tiles, Shape>, grid, kTileThreads,
                        2 * Tiles::template Stage<Shape>::kBytes, stream, products, x);
 }

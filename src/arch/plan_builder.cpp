@@ -13,6 +13,9 @@ namespace {
 
 constexpr int kMaxWidth = 1 << 20;
 constexpr int kMaxContext = 1 << 24;
+constexpr int kMaxFeedForward = 1 << 22;
+constexpr int kMaxExperts = 1 << 10;
+constexpr std::int64_t kMaxRows = std::int64_t{1} << 30;
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -73,12 +76,21 @@ float PlanBuilder::number_or(std::string_view key, double otherwise, double min,
 }
 
 Dims PlanBuilder::dims() {
+  const Dims d = dims_with_experts(0);
+  if (d.experts > 0)
+    reject(fail(ErrorCode::unsupported,
+                "{}: a mixture of experts ({}.expert_count is {}) is not supported in this family",
+                file_.name(), family_, d.experts));
+  return d;
+}
+
+Dims PlanBuilder::dims_with_experts(int least) {
   Dims d;
   d.width = count("embedding_length", 1, kMaxWidth);
   d.layers = count("block_count", 1, 4096);
   d.heads = count("attention.head_count", 1, 4096);
   d.kv_heads = count_or("attention.head_count_kv", d.heads, 1, d.heads);
-  d.ff = count("feed_forward_length", 1, 1 << 22);
+  d.ff = count("feed_forward_length", 1, kMaxFeedForward);
   d.context = count("context_length", 1, kMaxContext);
   if (d.heads % d.kv_heads != 0)
     reject(fail(ErrorCode::bad_file, "{}: {} attention heads are no multiple of {} key-value heads",
@@ -90,11 +102,7 @@ Dims PlanBuilder::dims() {
   if (count_or("attention.value_length", d.head_dim, 1, 1 << 14) != d.head_dim)
     reject(fail(ErrorCode::unsupported, "{}: values of another width than keys ({})", file_.name(),
                 d.head_dim));
-  const int experts = count_or("expert_count", 0, 0, 1 << 16);
-  count_or("expert_used_count", 0, 0, experts);
-  if (experts > 0)
-    reject(fail(ErrorCode::unsupported, "{}: mixture of experts ({}.expert_count) is not supported",
-                file_.name(), family_));
+  read_experts(least, d);
 
   // The vocabulary says how many rows the token table must have; a file without one is taken at the
   // table's word.
@@ -106,6 +114,34 @@ Dims PlanBuilder::dims() {
     d.vocab = static_cast<int>(std::clamp<std::int64_t>(table->shape[0], 1, 1 << 24));
   }
   return d;
+}
+
+// Scores by softmax, weights that sum to 1, and nothing besides the experts.
+void PlanBuilder::read_experts(int least, Dims& d) {
+  d.experts = least > 0 ? count("expert_count", least, kMaxExperts)
+                        : count_or("expert_count", 0, 0, kMaxExperts);
+  if (d.experts == 0) return;
+  d.active = count("expert_used_count", 1, d.experts);
+  d.expert_ff = count_or("expert_feed_forward_length", d.ff, 1, kMaxFeedForward);
+  constexpr int kSoftmax = 1;
+  if (const int by = count_or("expert_gating_func", kSoftmax, 0, 1 << 16); by != kSoftmax)
+    reject(fail(ErrorCode::unsupported,
+                "{}: key {}.expert_gating_func is {}, and only 1 (softmax) is supported",
+                file_.name(), family_, by));
+  const struct {
+    std::string_view key;
+    int most;
+  } absent[] = {{"expert_shared_count", 0},
+                {"expert_shared_feed_forward_length", 0},
+                {"expert_group_count", 1}};
+  for (const auto& [key, most] : absent)
+    if (const int value = count_or(key, 0, 0, kMaxFeedForward); value > most)
+      reject(fail(ErrorCode::unsupported, "{}: key {}.{} is {}, which is not supported",
+                  file_.name(), family_, key, value));
+  if (const float scale = number_or("expert_weights_scale", 1, -1e6, 1e6); scale != 0 && scale != 1)
+    reject(fail(ErrorCode::unsupported,
+                "{}: key {}.expert_weights_scale is {}, and only 1 is supported", file_.name(),
+                family_, scale));
 }
 
 Rope PlanBuilder::rope(const Dims& d, bool interleaved) {
@@ -171,6 +207,19 @@ Norm PlanBuilder::norm(std::string_view name, int width, float eps, bool center)
           optional_tensor(fmt::format("{}.bias", name), {width}), eps, center};
 }
 
+Linear PlanBuilder::experts(std::string_view name, int count, int out, int in) {
+  Linear linear;
+  linear.weight = tensor(fmt::format("{}.weight", name), {count, out, in});
+  linear.rows = out;
+  if (!linear.weight) return linear;
+  const std::int64_t rows = std::int64_t{count} * out;
+  if (rows > kMaxRows)
+    reject(fail(ErrorCode::unsupported, "{}: tensor {}.weight has {} rows, at most {} are served",
+                file_.name(), name, rows, kMaxRows));
+  plan_.tensors[static_cast<std::size_t>(linear.weight.index)].shape = {rows, in};
+  return linear;
+}
+
 Linear PlanBuilder::output(const Dims& d) {
   return linear(file_.find("output.weight") ? "output" : "token_embd", d.vocab, d.width);
 }
@@ -191,6 +240,13 @@ Attention PlanBuilder::attention(int layer, const Dims& d, float eps, const Rope
   return a;
 }
 
+Attention PlanBuilder::qk_normed_attention(int layer, const Dims& d, float eps, const Rope& rope) {
+  Attention a = attention(layer, d, eps, rope);
+  a.q_norm = norm(layer_name(layer, "attn_q_norm"), d.head_dim, eps);
+  a.k_norm = norm(layer_name(layer, "attn_k_norm"), d.head_dim, eps);
+  return a;
+}
+
 Mlp PlanBuilder::gated_mlp(int layer, const Dims& d, float eps) {
   Mlp mlp;
   mlp.norm = norm(layer_name(layer, "ffn_norm"), d.width, eps);
@@ -199,6 +255,19 @@ Mlp PlanBuilder::gated_mlp(int layer, const Dims& d, float eps) {
   mlp.down = linear(layer_name(layer, "ffn_down"), d.width, d.ff);
   mlp.act = Activation::silu;
   return mlp;
+}
+
+Moe PlanBuilder::gated_moe(int layer, const Dims& d, float eps) {
+  Moe moe;
+  moe.norm = norm(layer_name(layer, "ffn_norm"), d.width, eps);
+  moe.router = linear(layer_name(layer, "ffn_gate_inp"), d.experts, d.width);
+  moe.gate = experts(layer_name(layer, "ffn_gate_exps"), d.experts, d.expert_ff, d.width);
+  moe.up = experts(layer_name(layer, "ffn_up_exps"), d.experts, d.expert_ff, d.width);
+  moe.down = experts(layer_name(layer, "ffn_down_exps"), d.experts, d.width, d.expert_ff);
+  moe.experts = d.experts;
+  moe.active = d.active;
+  moe.act = Activation::silu;
+  return moe;
 }
 
 void PlanBuilder::add(Block block) { plan_.blocks.push_back(std::move(block)); }

@@ -16,6 +16,7 @@ namespace tyto::arch {
 // What nearly all families have in common.
 struct Dims {
   int width = 1, layers = 1, heads = 1, kv_heads = 1, head_dim = 1, ff = 1, vocab = 1, context = 1;
+  int experts = 0, active = 0, expert_ff = 0;  // of mixtures of experts; 0: none
 };
 
 class PlanBuilder {
@@ -28,7 +29,8 @@ class PlanBuilder {
   int count_or(std::string_view key, int otherwise, int min, int max);
   float number(std::string_view key, double min, double max);
   float number_or(std::string_view key, double otherwise, double min, double max);
-  Dims dims();
+  Dims dims();  // `unsupported` for a mixture of experts
+  Dims dims_with_experts(int least);
   Rope rope(const Dims& dims, bool interleaved);
 
   // Tensors by name, with the shape they must have. linear and norm take "<name>.weight" and, if it
@@ -39,12 +41,17 @@ class PlanBuilder {
   Linear linear(std::string_view name, int out, int in);
   Linear linear_rows(std::string_view name, int first, int rows, int total, int in);
   Norm norm(std::string_view name, int width, float eps, bool center = false);
+  // "<name>.weight" [count, out, in]: that of the first of so many experts.
+  Linear experts(std::string_view name, int count, int out, int in);
   Linear output(const Dims& dims);  // "output", or the token table where the two are tied
 
   // Half layers as most families have them, from the field's usual tensor names.
   Attention attention(int layer, const Dims& dims, float eps,
-                      const Rope& rope);                  // separate q, k, v; RMSNorm
+                      const Rope& rope);  // separate q, k, v; RMSNorm
+  // That with an RMSNorm over each head of q and k.
+  Attention qk_normed_attention(int layer, const Dims& dims, float eps, const Rope& rope);
   Mlp gated_mlp(int layer, const Dims& dims, float eps);  // SwiGLU (Shazeer 2020)
+  Moe gated_moe(int layer, const Dims& dims, float eps);  // experts of that
 
   void add(Block block);
   bool good() const noexcept { return error_.code() == ErrorCode::ok; }
@@ -54,6 +61,7 @@ class PlanBuilder {
  private:
   std::string full_key(std::string_view key) const;
   void check_range(std::string_view key, double value, double min, double max);
+  void read_experts(int least, Dims& dims);
 
   const file::ModelFile& file_;
   std::string_view family_;

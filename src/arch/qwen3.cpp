@@ -13,10 +13,7 @@ Result<Plan> lower_qwen3(const file::ModelFile& file) {
 
   b.add(Embed{b.tensor("token_embd.weight", {d.vocab, d.width}), {}});
   for (int i = 0; i < d.layers && b.good(); ++i) {
-    Attention attention = b.attention(i, d, eps, rope);
-    attention.q_norm = b.norm(layer_name(i, "attn_q_norm"), d.head_dim, eps);
-    attention.k_norm = b.norm(layer_name(i, "attn_k_norm"), d.head_dim, eps);
-    b.add(attention);
+    b.add(b.qk_normed_attention(i, d, eps, rope));
     b.add(b.gated_mlp(i, d, eps));
   }
   b.add(Head{b.norm("output_norm", d.width, eps), b.output(d)});
