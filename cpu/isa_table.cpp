@@ -22,14 +22,14 @@ const IsaTable* avx2_table(bool to_run) noexcept {
 const IsaTable* avx512_table(bool to_run) noexcept {
   static const IsaTable table{"avx512", Isa::avx512,
                               avx512_linear(detect_features().avx512_bf16, false),
-                              &avx512_row_kernels()};
+                              &avx512_row_kernels(detect_features().avx512_bf16)};
   return !to_run || detect_features().avx512 ? &table : nullptr;
 }
 
 const IsaTable* amx_table(bool to_run) noexcept {
   static const IsaTable table{
       "amx", Isa::amx, avx512_linear(detect_features().avx512_bf16, true),
-      detect_features().avx512_bf16 ? &amx_row_kernels() : &avx512_row_kernels()};
+      detect_features().avx512_bf16 ? &amx_row_kernels() : &avx512_row_kernels(false)};
   return !to_run || (detect_features().avx512 && enable_amx()) ? &table : nullptr;
 }
 #else

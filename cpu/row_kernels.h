@@ -71,9 +71,10 @@ struct RowKernels {
 
 const RowKernels& scalar_row_kernels() noexcept;
 #if defined(__x86_64__) || defined(_M_X64)
-const RowKernels& avx2_row_kernels() noexcept;    // needs AVX2, FMA and F16C
-const RowKernels& avx512_row_kernels() noexcept;  // needs AVX-512 F
-const RowKernels& amx_row_kernels() noexcept;     // needs AVX-512 with BF16, and AMX-BF16
+const RowKernels& avx2_row_kernels() noexcept;  // needs AVX2, FMA and F16C
+// Needs AVX-512 F; bf16: and AVX512-BF16, by which it attends to a BF16 cache.
+const RowKernels& avx512_row_kernels(bool bf16) noexcept;
+const RowKernels& amx_row_kernels() noexcept;  // needs AVX-512 with BF16, and AMX-BF16
 #endif
 #if defined(__aarch64__)
 const RowKernels& neon_row_kernels() noexcept;

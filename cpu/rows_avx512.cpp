@@ -18,6 +18,9 @@
 // then:
 #include "cpu/kernels/attention_weights-inl.h"
 // then:
+#include "cpu/kernels/attention_pairs-inl.h"
+// then:
+#include "cpu/kernels/attention_dots-inl.h"
 #include "cpu/kernels/attention_vectors-inl.h"
 // then:
 #include "cpu/kernels/attention_tiles-inl.h"
@@ -26,16 +29,21 @@
 namespace tyto::cpu {
 namespace {
 
-constexpr RowKernels with_tiles(RowKernels kernels) {
-  kernels.attend[static_cast<int>(CacheType::bf16)] = avx512::attend_by_tiles;
-  kernels.attend_bytes = attend_tiles_bytes;
+constexpr RowKernels in_pairs(RowKernels kernels, void (*attend)(const AttendArgs&)) {
+  kernels.attend[static_cast<int>(CacheType::bf16)] = attend;
+  kernels.attend_bytes = attend_pairs_bytes;
   return kernels;
 }
-constexpr RowKernels kAmxRowKernels = with_tiles(avx512::kRowKernels);
+constexpr RowKernels kDotRowKernels =
+    in_pairs(avx512::kRowKernels, avx512::attend_in_pairs<avx512::DotVectors>);
+constexpr RowKernels kAmxRowKernels =
+    in_pairs(avx512::kRowKernels, avx512::attend_in_pairs<avx512::AmxTiles>);
 
 }  // namespace
 
-const RowKernels& avx512_row_kernels() noexcept { return avx512::kRowKernels; }
+const RowKernels& avx512_row_kernels(bool bf16) noexcept {
+  return bf16 ? kDotRowKernels : avx512::kRowKernels;
+}
 const RowKernels& amx_row_kernels() noexcept { return kAmxRowKernels; }
 
 }  // namespace tyto::cpu

@@ -23,7 +23,7 @@ inline std::size_t attend_bytes(int group, int, int value_dim) noexcept {
   return attend_state_bytes(attend_vectors(group), value_dim);
 }
 
-// What attention by tiles keeps behind the states: offsets and strides in bytes.
+// What attention in pairs keeps behind the states: offsets and strides in bytes.
 //   queries  BF16 [vectors][query_stride]
 //   keys     of a split, pairs: [kSplitKeys / 16] panels of [key_dim / 2][16 keys][2]
 //   values   of a split, pairs: [value_dim / 16] panels of [kSplitKeys / 2][16 values][2]
@@ -50,7 +50,7 @@ constexpr TileMemory tile_memory(std::size_t vectors, int key_dim, int value_dim
   return m;
 }
 
-inline std::size_t attend_tiles_bytes(int group, int key_dim, int value_dim) noexcept {
+inline std::size_t attend_pairs_bytes(int group, int key_dim, int value_dim) noexcept {
   return tile_memory(attend_vectors(group), key_dim, value_dim).bytes;
 }
 

@@ -1,4 +1,4 @@
-// Attention of one or two query vectors to a BF16 cache: what the tiles of attention_tiles-inl.h
+// Attention of one or two query vectors to a BF16 cache: what AMX tiles
 // compute (bf16_tiles-inl.h has the definition), by vectors and straight from the cache.
 TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
@@ -59,7 +59,7 @@ inline void sum_by_vectors(const AttendArgs& args, int split, const quant::BF16*
 
 // For so few query vectors, pairing keys and values takes longer than multiplying them: one vector
 // at 4000 keys of 64 dimensions takes 38 us instead of 47, and more so when they come from memory.
-constexpr int kFewVectors = 2;
+constexpr int kFewByVectors = 2;
 
 inline void attend_by_vectors(const AttendArgs& args, int split, int vectors,
                               const TileScratch& s) {

@@ -1,4 +1,4 @@
-// What attention by AMX tiles works with: memory, which keys of a split a row sees, query vectors
+// What attention in pairs works with: memory, which keys of a split a row sees, query vectors
 // rounded to BF16, and weights, rounded too, from the scores of a whole split.
 #pragma once
 #include "cpu/kernels/attend_memory.h"
