@@ -1,5 +1,6 @@
 """The programs that are compared. Each measurement is a process of its own: it loads, warms up and measures."""
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -79,6 +80,7 @@ class Tyto:
         found = json.loads(output_of([self.program, "inspect", model, "--json"]))
         heads, width = (self._count(found, key) for key in ("attention.head_count", "embedding_length"))
         layers = self._count(found, "block_count")
+        used = self._count(found, "expert_used_count", 0) / max(1, self._count(found, "expert_count", 0))
         linear = head = 0
         names = {tensor["name"] for tensor in found["tensors"]}
         for tensor in found["tensors"]:
@@ -88,14 +90,17 @@ class Tyto:
                     linear += size
                 elif tensor["name"] == "output.weight" or "output.weight" not in names:
                     head = size
+            elif len(tensor["shape"]) == 3:
+                linear += math.prod(tensor["shape"]) * used
         head_width = width // heads
         seen = work.depth + ((work.prompt or work.tokens) + 1) / 2  # positions that a token looks at, itself too
         once = work.prompt or 1  # of a prompt, only the last position needs logits
         return {"linear": linear + head / once, "attention": 2 * layers * heads * head_width * seen}
 
     @staticmethod
-    def _count(found, key):
-        return next(int(value) for name, value in found["metadata"].items() if name.endswith("." + key))
+    def _count(found, key, *otherwise):
+        values = (int(value) for name, value in found["metadata"].items() if name.endswith("." + key))
+        return next(values, *otherwise)
 
 
 class LlamaCpp:

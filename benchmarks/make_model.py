@@ -8,6 +8,7 @@ format it has in the files people download (Q4_K_M mixes Q4_K and Q6_K). Needs P
 """
 import argparse
 import itertools
+import math
 import pathlib
 import string
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Shape:
     ff: int
     vocab: int = 32000
     context: int = 4096
+    experts: int = 0  # of which each token uses `active`; 0: MLPs
+    active: int = 0
 
     @property
     def head_dim(self):
@@ -34,28 +37,37 @@ class Shape:
 SHAPES = {
     "tinyllama-1.1b": Shape(layers=22, width=2048, heads=32, kv_heads=4, ff=5632),
     "llama-2-7b": Shape(layers=32, width=4096, heads=32, kv_heads=32, ff=11008),
+    "experts-3.9b": Shape(layers=6, width=2048, heads=32, kv_heads=4, ff=768, experts=128, active=8),
     "small": Shape(layers=2, width=512, heads=8, kv_heads=2, ff=1536),
 }
 
 
 def tensors(shape):
-    """(name, rows, columns, standard deviation); rows 0 marks a norm. Sizes keep activations near one at any depth."""
+    """(name, shape, standard deviation); one dimension marks a norm. Sizes keep activations near one at any depth."""
     s = shape
     kv = s.kv_heads * s.head_dim
     into, out_of = s.width**-0.5, (2 * s.layers * s.width) ** -0.5
-    yield "token_embd.weight", s.vocab, s.width, 1.0
+    yield "token_embd.weight", (s.vocab, s.width), 1.0
     for i in range(s.layers):
-        yield f"blk.{i}.attn_norm.weight", 0, s.width, 0.1
-        yield f"blk.{i}.attn_q.weight", s.width, s.width, into
-        yield f"blk.{i}.attn_k.weight", kv, s.width, into
-        yield f"blk.{i}.attn_v.weight", kv, s.width, into
-        yield f"blk.{i}.attn_output.weight", s.width, s.width, out_of
-        yield f"blk.{i}.ffn_norm.weight", 0, s.width, 0.1
-        yield f"blk.{i}.ffn_gate.weight", s.ff, s.width, into
-        yield f"blk.{i}.ffn_up.weight", s.ff, s.width, into
-        yield f"blk.{i}.ffn_down.weight", s.width, s.ff, (2 * s.layers * s.ff) ** -0.5
-    yield "output_norm.weight", 0, s.width, 0.1
-    yield "output.weight", s.vocab, s.width, 2 * into
+        yield f"blk.{i}.attn_norm.weight", (s.width,), 0.1
+        yield f"blk.{i}.attn_q.weight", (s.width, s.width), into
+        yield f"blk.{i}.attn_k.weight", (kv, s.width), into
+        yield f"blk.{i}.attn_v.weight", (kv, s.width), into
+        yield f"blk.{i}.attn_output.weight", (s.width, s.width), out_of
+        yield f"blk.{i}.ffn_norm.weight", (s.width,), 0.1
+        suffix, count = ("_exps", (s.experts,)) if s.experts else ("", ())
+        if s.experts:
+            yield f"blk.{i}.ffn_gate_inp.weight", (s.experts, s.width), into
+        yield f"blk.{i}.ffn_gate{suffix}.weight", (*count, s.ff, s.width), into
+        yield f"blk.{i}.ffn_up{suffix}.weight", (*count, s.ff, s.width), into
+        yield f"blk.{i}.ffn_down{suffix}.weight", (*count, s.width, s.ff), (2 * s.layers * s.ff) ** -0.5
+    yield "output_norm.weight", (s.width,), 0.1
+    yield "output.weight", (s.vocab, s.width), 2 * into
+
+
+def is_float(name, shape):
+    """Norms, and what chooses experts."""
+    return len(shape) == 1 or "gate_inp" in name
 
 
 def copy_vocabulary(writer, path):
@@ -105,23 +117,26 @@ def write_f16(path, shape, vocab_path, seed):
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(shape.vocab)
+    if shape.experts:
+        writer.add_expert_count(shape.experts)
+        writer.add_expert_used_count(shape.active)
     if vocab_path:
         copy_vocabulary(writer, vocab_path)
     else:
         make_vocabulary(writer, shape.vocab)
     listed = list(tensors(shape))
-    for name, rows, columns, _ in listed:
-        if rows:
-            writer.add_tensor_info(name, (rows, columns), np.dtype(np.float16), rows * columns * 2)
-        else:
-            writer.add_tensor_info(name, (columns,), np.dtype(np.float32), columns * 4)
+    for name, dims, _ in listed:
+        kind = np.dtype(np.float32 if is_float(name, dims) else np.float16)
+        writer.add_tensor_info(name, dims, kind, math.prod(dims) * kind.itemsize)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     random = np.random.default_rng(seed)
-    for _, rows, columns, deviation in listed:
-        values = random.standard_normal(rows * columns or columns, dtype=np.float32) * np.float32(deviation)
-        writer.write_tensor_data(values.astype(np.float16).reshape(rows, columns) if rows else values + np.float32(1))
+    for name, dims, deviation in listed:
+        values = random.standard_normal(math.prod(dims), dtype=np.float32).reshape(dims) * np.float32(deviation)
+        if len(dims) == 1:
+            values += np.float32(1)
+        writer.write_tensor_data(values if is_float(name, dims) else values.astype(np.float16))
     writer.close()
 
 

@@ -51,7 +51,7 @@ int group_rows(std::span<const Choice> choices, int active, std::span<Group> gro
   const int count = static_cast<int>(end - groups.begin());
   for (int g = 0; g < count; ++g) {
     const Group& group = groups[static_cast<std::size_t>(g)];
-    std::fill_n(members.of + group.first, group.count, g);
+    std::fill_n(members.group_of + group.first, group.count, g);
   }
   return count;
 }

@@ -12,7 +12,7 @@ struct Choice {
 };
 
 // The experts of the highest scores, ascending, each with its score for a weight. Of equal scores
-// the first counts as higher, and one that is no number as the lowest.
+// the first counts as higher, and what is no number as -infinity.
 void choose_experts(std::span<const float> scores, std::span<Choice> chosen) noexcept;
 
 struct Group {  // the members of one expert: rows that chose it
@@ -23,7 +23,7 @@ struct Group {  // the members of one expert: rows that chose it
 struct Members {
   std::int32_t* rows;
   float* weights;
-  std::int32_t* of;
+  std::int32_t* group_of;
 };
 
 // Groups of the experts that any row chose, in ascending order, their rows ascending too. choices:

@@ -1,5 +1,7 @@
 #include "cpu/lowered.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string_view>
 
@@ -76,8 +78,9 @@ class Lowering {
   }
 
   Result<int> add(std::string_view field, Matrix m) {
-    const auto bytes =
-        (Checked(static_cast<std::uint64_t>(m.panels)) * Checked(m.panel_bytes)).get();
+    const auto bytes = (Checked(static_cast<unsigned>(m.panels)) * Checked(m.panel_bytes) *
+                        Checked(static_cast<unsigned>(m.experts)))
+                           .get();
     if (!bytes) return unsupported(field, "a tensor beyond the address space");
     m.offset = place(*bytes);
     out_.matrices.push_back(m);
@@ -88,23 +91,25 @@ class Lowering {
     TYTO_TRY(const Matrix wanted, describe(field, id, first_row, rows));
     for (std::size_t i = 0; i < out_.matrices.size(); ++i) {
       const Matrix& m = out_.matrices[i];
-      if (m.tensor == wanted.tensor && m.first_row == wanted.first_row && m.rows == wanted.rows)
+      if (m.tensor == wanted.tensor && m.first_row == wanted.first_row && m.rows == wanted.rows &&
+          m.experts == 1)
         return static_cast<int>(i);
     }
     return add(field, wanted);
   }
 
-  // One matrix of each expert, all of them new.
   Result<int> experts(std::string_view field, const Linear& l, int count, int in, int rows) {
-    if (!l.weight || l.bias || l.rows != rows) return unsupported(field, "experts of another kind");
-    const int first = static_cast<int>(out_.matrices.size());
-    for (int e = 0; e < count; ++e) {
-      TYTO_TRY(const Matrix m, describe(field, l.weight, l.first_row + e * rows, rows));
-      if (m.k != static_cast<std::size_t>(in))
-        return unsupported(field, "a shape that does not fit the block");
-      TYTO_TRY(add(field, m));
-    }
-    return first;
+    if (!l.weight || l.bias || l.rows != rows || rows < 1)
+      return unsupported(field, "experts without weights, with biases or of other rows");
+    const std::int64_t tensor_rows =
+        plan_.tensors[static_cast<std::size_t>(l.weight.index)].shape[0];
+    if (l.first_row < 0 || l.first_row + std::int64_t{rows} * count > tensor_rows)
+      return unsupported(field, "rows that the tensor does not have");
+    TYTO_TRY(Matrix m, describe(field, l.weight, l.first_row, rows));
+    if (m.k != static_cast<std::size_t>(in))
+      return unsupported(field, "a shape that does not fit the block");
+    m.experts = count;
+    return add(field, m);
   }
 
   std::size_t vector(TensorId id, int first, int size) {
@@ -204,8 +209,9 @@ class Lowering {
 
   Result<Part> lower(const Moe& b) {
     MoePart part;
-    if (b.experts < 1 || b.active < 1 || b.active > b.experts)
-      return unsupported("active", "more experts than there are, or none");
+    if (b.active < 1 || b.active > b.experts)
+      return unsupported("active", fmt::format("{} of {} experts", b.active, b.experts));
+    if (!b.router.weight) return unsupported("router", "none");
     part.act = b.act;
     part.experts = b.experts;
     part.active = b.active;
@@ -255,8 +261,8 @@ HashValue places_of(const Plan& plan, const Lowered& lowered) {
   add(lowered.matrices.size(), lowered.vectors.size());
   for (const Matrix& m : lowered.matrices) {
     add_tensor(m.tensor);
-    add(m.kernel->format->gguf_type, m.kernel->panel_rows, m.first_row, m.rows, m.k, m.panel_bytes,
-        m.offset);
+    add(m.kernel->format->gguf_type, m.kernel->panel_rows, m.first_row, m.rows, m.experts, m.k,
+        m.panel_bytes, m.offset);
   }
   for (const Vector& v : lowered.vectors) {
     add_tensor(v.tensor);

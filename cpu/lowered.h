@@ -15,12 +15,15 @@ namespace tyto::cpu {
 
 inline constexpr std::size_t kAbsent = std::numeric_limits<std::size_t>::max();
 
-// A weight in panels: rows [first_row, first_row + rows) of a tensor.
+// A weight in panels: rows [first_row, first_row + rows) of a tensor; of a mixture of experts as
+// many matrices as there are experts, one after the other in tensor and block.
 struct Matrix {
   const LinearKernel* kernel = nullptr;
   int tensor = 0, first_row = 0, rows = 0, panels = 0;
+  int experts = 1;
   std::size_t k = 0, panel_bytes = 0;
-  std::size_t offset = 0;                                               // in the packed block
+  std::size_t offset = 0;  // in the packed block
+  std::size_t bytes() const noexcept { return static_cast<std::size_t>(panels) * panel_bytes; }
   int columns() const noexcept { return panels * kernel->panel_rows; }  // rows, padded
 };
 
@@ -69,7 +72,7 @@ struct MlpPart {
 struct MoePart {
   NormPart norm;
   LinearPart router;
-  int gate = -1, up = -1, down = -1;  // in Lowered::matrices, of expert 0; the others follow it
+  int gate = -1, up = -1, down = -1;  // in Lowered::matrices
   int experts = 0, active = 0;
   Activation act = Activation::silu;
 };

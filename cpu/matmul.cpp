@@ -11,8 +11,6 @@ constexpr int kFewRows = 16;        // up to here a task takes all rows
 constexpr int kPanelsAtOnce = 4;    // of which kernels make the most with few rows
 constexpr int kTasksPerWorker = 4;  // so that one who is late is helped out
 
-constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 void Product::multiply(const Factor& of, float* out, std::size_t stride,

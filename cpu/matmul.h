@@ -8,6 +8,8 @@
 
 namespace tyto::cpu {
 
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
 struct Factor {
   const LinearKernel* kernel;
   const std::byte* panels;

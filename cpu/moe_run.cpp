@@ -57,26 +57,20 @@ class MoeRun final : public Run {
                          static_cast<std::size_t>(group_at(number).first),
                          static_cast<std::size_t>(number));
   }
-  // first: the matrix of expert 0.
-  Factor factor(int first, int number) const noexcept {
-    const Matrix& m = step_.matrix(first + group_at(number).expert);
-    return {m.kernel,
-            step_.weights + m.offset,
-            m.k,
-            m.panel_bytes,
-            m.panels,
-            m.rows,
-            records(m, number),
-            activation_layout(m.kernel->form, m.k),
-            nullptr,
-            0};
+  // What the members of a group are multiplied by.
+  Factor factor(int matrix, int number) const noexcept {
+    const Matrix& m = step_.matrix(matrix);
+    Factor factor = step_.factor({matrix, kAbsent}, 0);
+    factor.panels += static_cast<std::size_t>(group_at(number).expert) * m.bytes();
+    factor.records = records(m, number);
+    return factor;
   }
 
   const Step& step_;
   const MoePart& part_;
   const std::vector<int>& rows_;
   const std::size_t stride_;
-  const Matrix &gate_, &up_, &down_;  // of expert 0
+  const Matrix &gate_, &up_, &down_;
   Records input_;
   Matmul router_;
 
@@ -85,8 +79,6 @@ class MoeRun final : public Run {
   int down_panels_ = 1;               // of a task
   int group_count_ = 0;               // set by group()
 };
-
-constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 MoeRun::MoeRun(const Step& step, const MoePart& part, const std::vector<int>& rows)
     : step_(step),
@@ -167,7 +159,7 @@ void MoeRun::choose(int row, int worker) noexcept {
 
 void MoeRun::group(int, int) noexcept {
   const Members members{step_.at<std::int32_t>(places().rows), step_.at<float>(places().weights),
-                        step_.at<std::int32_t>(places().of)};
+                        step_.at<std::int32_t>(places().group_of)};
   group_count_ =
       group_rows(choices(0, static_cast<int>(rows_.size())), part_.active, groups(), members);
 }
@@ -215,7 +207,7 @@ void MoeRun::widen_rows(const Product& up, const Factor& gate, int first,
 }
 
 void MoeRun::make_records(int member, int) noexcept {
-  const int number = step_.at<std::int32_t>(places().of)[member];
+  const int number = step_.at<std::int32_t>(places().group_of)[member];
   const Group& group = group_at(number);
   const ActivationLayout layout = activation_layout(down_.kernel->form, down_.k);
   step_.isa.linear.make_activations[static_cast<int>(down_.kernel->form)](

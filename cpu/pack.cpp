@@ -94,7 +94,7 @@ Result<> load_vector(const Plan& plan, const Vector& v, const Reader& reader,
 }
 
 struct Piece {
-  int matrix, first_panel, panels;
+  int matrix, expert, first_panel, panels;
 };
 
 // Panels of a matrix that are read at once: about a megabyte.
@@ -117,15 +117,35 @@ Largest largest_piece(const Lowered& lowered) {
   return largest;
 }
 
-std::vector<Piece> pieces_of(const Lowered& lowered) {
-  std::vector<Piece> pieces;
-  for (std::size_t i = 0; i < lowered.matrices.size(); ++i) {
-    const int panels = lowered.matrices[i].panels, step = piece_panels(lowered.matrices[i]);
-    for (int p = 0; p < panels; p += step)
-      pieces.push_back({static_cast<int>(i), p, std::min(step, panels - p)});
+// All pieces of all matrices, counted and not listed: experts may be many and small.
+class Pieces {
+ public:
+  explicit Pieces(const Lowered& lowered) : matrices_(lowered.matrices) {
+    for (const Matrix& m : matrices_) {
+      first_.push_back(count_);
+      count_ += static_cast<std::uint64_t>(m.experts) * static_cast<unsigned>(of_expert(m));
+    }
   }
-  return pieces;
-}
+  std::uint64_t count() const noexcept { return count_; }
+  Piece operator[](std::uint64_t index) const noexcept {
+    const auto at = std::upper_bound(first_.begin(), first_.end(), index) - 1;
+    const auto matrix = static_cast<std::size_t>(at - first_.begin());
+    const Matrix& m = matrices_[matrix];
+    const auto number = static_cast<int>(index - *at);
+    const int panel = number % of_expert(m) * piece_panels(m);
+    return {static_cast<int>(matrix), number / of_expert(m), panel,
+            std::min(piece_panels(m), m.panels - panel)};
+  }
+
+ private:
+  static int of_expert(const Matrix& m) {
+    return (m.panels + piece_panels(m) - 1) / piece_panels(m);
+  }
+
+  const std::vector<Matrix>& matrices_;
+  std::vector<std::uint64_t> first_;  // per matrix
+  std::uint64_t count_ = 0;
+};
 
 struct Buffers {  // one worker's
   std::unique_ptr<std::byte[]> file, packed;
@@ -139,15 +159,16 @@ Result<> pack_piece(const Lowered& lowered, const Piece& piece, const Reader& re
   const int rows = std::min(piece.panels * panel_rows, m.rows - first);
   const std::size_t bytes = row_bytes(*m.kernel->format, m.k);
   std::byte* const file = buffers.file.get();
-  TYTO_TRY(reader.read(m.tensor, static_cast<std::size_t>(m.first_row + first),
-                       static_cast<std::size_t>(rows), m.k,
-                       {file, static_cast<std::size_t>(rows) * bytes}));
+  TYTO_TRY(reader.read(
+      m.tensor, static_cast<std::size_t>(m.first_row + piece.expert * m.rows + first),
+      static_cast<std::size_t>(rows), m.k, {file, static_cast<std::size_t>(rows) * bytes}));
   const auto pack = [&](std::byte* to) {
     for (int row = 0; row < rows; row += panel_rows, to += m.panel_bytes)
       m.kernel->pack(file + static_cast<std::size_t>(row) * bytes, std::min(panel_rows, rows - row),
                      m.k, to);
   };
-  return target.put(m.offset + static_cast<std::size_t>(piece.first_panel) * m.panel_bytes,
+  return target.put(m.offset + static_cast<std::size_t>(piece.expert) * m.bytes() +
+                        static_cast<std::size_t>(piece.first_panel) * m.panel_bytes,
                     static_cast<std::size_t>(piece.panels) * m.panel_bytes, buffers.packed.get(),
                     pack);
 }
@@ -156,7 +177,7 @@ Result<> pack_to_target(const Plan& plan, const Lowered& lowered, const file::Te
                         const PackOptions& options, Team& team, const Target& target) {
   const Reader reader(plan, source, options.check_weights);
   for (const Vector& v : lowered.vectors) TYTO_TRY(load_vector(plan, v, reader, target));
-  const std::vector<Piece> pieces = pieces_of(lowered);
+  const Pieces pieces(lowered);
   const Largest largest = largest_piece(lowered);
   std::vector<Buffers> buffers(static_cast<std::size_t>(team.workers()));
   for (Buffers& b : buffers) {
@@ -164,10 +185,10 @@ Result<> pack_to_target(const Plan& plan, const Lowered& lowered, const file::Te
     if (target.buffered()) b.packed = std::make_unique_for_overwrite<std::byte[]>(largest.packed);
   }
   const auto pack_one = [&](std::uint64_t index, int worker) {
-    return pack_piece(lowered, pieces[static_cast<std::size_t>(index)], reader,
-                      buffers[static_cast<std::size_t>(worker)], target);
+    return pack_piece(lowered, pieces[index], reader, buffers[static_cast<std::size_t>(worker)],
+                      target);
   };
-  return run_rounds(team, pieces.size(), pack_one, options.progress);
+  return run_rounds(team, pieces.count(), pack_one, options.progress);
 }
 
 }  // namespace

@@ -110,6 +110,7 @@ class RefProgram : public Program {
     gate_ = take(widths.ff);
     up_ = take(widths.ff);
     scores_ = take(widths.experts);
+    order_.resize(static_cast<std::size_t>(widths.experts));
   }
 
   std::uint64_t bytes() const noexcept override { return workspace_.size(); }
@@ -251,7 +252,7 @@ class RefProgram : public Program {
     for (std::size_t r = 0; r < rows_.size(); ++r) {
       normalize(m.norm, plan_.width, weights_, row(r), normed_);
       linear(m.router, plan_.width, weights_, normed_, scores_);
-      const std::vector<int> chosen = choose(m);
+      const std::span<const int> chosen = choose(m);
       float total = 0;
       for (const int e : chosen) total += std::exp(scores_[e] - scores_[chosen[0]]);
       for (int e = 0; e < m.experts; ++e) {
@@ -272,13 +273,13 @@ class RefProgram : public Program {
   }
 
   // The experts of the highest scores, in that order.
-  std::vector<int> choose(const Moe& m) const {
+  std::span<const int> choose(const Moe& m) {
     const auto score = [this](int e) { return std::isnan(scores_[e]) ? -HUGE_VALF : scores_[e]; };
-    std::vector<int> order(static_cast<std::size_t>(m.experts));
+    const std::span<int> order(order_.data(), static_cast<std::size_t>(m.experts));
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return score(a) > score(b); });
-    order.resize(static_cast<std::size_t>(m.active));
-    return order;
+    std::sort(order.begin(), order.end(),
+              [&](int a, int b) { return score(a) > score(b) || (score(a) == score(b) && a < b); });
+    return order.first(static_cast<std::size_t>(m.active));
   }
 
   void run(const Head& head) {
@@ -297,6 +298,8 @@ class RefProgram : public Program {
   LargeBlock workspace_;
   float *stream_, *normed_, *q_, *k_, *v_, *attended_, *added_, *gate_, *up_,
       *scores_;  // stream_: [rows, width]
+
+  std::vector<int> order_;  // of experts
 
   // The step under way.
   std::vector<Row> rows_;

@@ -48,7 +48,7 @@ struct RowKernels {
                      float* out);                                            // bias may be null
   void (*add)(const float* y, std::size_t n, float* x);                      // x += y
   void (*add_scaled)(const float* y, float scale, std::size_t n, float* x);  // x += scale * y
-  void (*softmax)(float* x, std::size_t n);  // exp(x - largest), divided by their sum; of few
+  void (*softmax)(float* x, std::size_t n);  // in place; not by vectors, so of few numbers
   void (*activate[kActivations])(const float* x, std::size_t n, float* out);
   void (*gate[kActivations])(const float* gate, const float* up, std::size_t n,
                              float* out);  // act(gate) * up
@@ -72,7 +72,7 @@ struct RowKernels {
 const RowKernels& scalar_row_kernels() noexcept;
 #if defined(__x86_64__) || defined(_M_X64)
 const RowKernels& avx2_row_kernels() noexcept;  // needs AVX2, FMA and F16C
-// Needs AVX-512 F; bf16: and AVX512-BF16, by which it attends to a BF16 cache.
+// Needs AVX-512 F; bf16: and BW, VL and AVX512-BF16, by which it attends to a BF16 cache.
 const RowKernels& avx512_row_kernels(bool bf16) noexcept;
 const RowKernels& amx_row_kernels() noexcept;  // needs AVX-512 with BF16, and AMX-BF16
 #endif

@@ -10,23 +10,30 @@
 namespace tyto::cpu {
 namespace {
 
+// At least ActivationLayout::total_bytes of that many rows, and of fewer; in so many groups.
+Checked record_bytes(const ActivationLayout& layout, std::uint64_t rows, std::uint64_t groups = 1) {
+  return Checked(layout.slices) *
+         (Checked(rows) * Checked(layout.bytes) + Checked(groups) * Checked(kRecordsRounding));
+}
+
 // The largest of everything that the blocks need, one after the other.
 struct Largest {
   const Lowered& lowered;
   const RowKernels& row_kernels;
-  const int rows;  // of a step
+  const int rows, outputs;  // of a step
   std::size_t tile = kFewRowsFloats, wide = 0, attended = 0, multiply = 0, attend = 0;
   ActivationLayout record[kActivationForms] = {};  // of the widest
   int heads = 0, value_dim = 0, kv_heads = 1 << 30;
   int experts = 0, active = 0;
-  std::size_t expert_record[kActivationForms] = {};  // bytes, of all members
+  Checked expert_record[kActivationForms] = {Checked(0), Checked(0), Checked(0),
+                                             Checked(0)};  // bytes
 
   const Matrix& matrix(int index) const {
     return lowered.matrices[static_cast<std::size_t>(index)];
   }
   void use_kernel(const Matrix& m) {
     multiply = std::max(multiply, m.kernel->scratch_bytes(m.k));
-    tile = std::max(tile, task_floats(*m.kernel, rows));
+    tile = std::max(tile, task_floats(*m.kernel, std::max(rows, outputs)));
   }
   void use(const LinearPart& part) {
     if (part.matrix < 0) return;
@@ -57,23 +64,18 @@ struct Largest {
     experts = std::max(experts, p.experts);
     active = std::max(active, p.active);
     wide = std::max(wide, static_cast<std::size_t>(p.active) * wide_stride(lowered, p));
-    const auto members = static_cast<std::size_t>(rows) * static_cast<std::size_t>(p.active);
-    const std::size_t groups = std::min(members, static_cast<std::size_t>(p.experts));
+    const std::uint64_t members =
+        std::uint64_t{static_cast<unsigned>(rows)} * static_cast<unsigned>(p.active);
+    const std::uint64_t groups = std::min(members, std::uint64_t{static_cast<unsigned>(p.experts)});
     for (const int index : {p.gate, p.up, p.down}) {
       const Matrix& m = matrix(index);
-      auto& bytes = expert_record[static_cast<int>(m.kernel->form)];
-      bytes =
-          std::max(bytes, group_records(activation_layout(m.kernel->form, m.k), members, groups));
+      Checked& most = expert_record[static_cast<int>(m.kernel->form)];
+      const Checked bytes = record_bytes(activation_layout(m.kernel->form, m.k), members, groups);
+      if (!(bytes <= most)) most = bytes;
     }
   }
   void operator()(const HeadPart& p) { use(p.logits); }
 };
-
-// At least ActivationLayout::total_bytes of that many rows, and of fewer.
-Checked record_bytes(const ActivationLayout& layout, std::uint64_t rows) {
-  return Checked(layout.slices) *
-         (Checked(rows) * Checked(layout.bytes) + Checked(kRecordsRounding));
-}
 
 // Hands out parts of the block, one after the other.
 class Places {
@@ -127,14 +129,14 @@ namespace {
 void place_experts(const Largest& largest, std::uint64_t rows, Places& places, ExpertPlaces& e) {
   const auto experts = static_cast<unsigned>(largest.experts);
   const std::uint64_t members = rows * static_cast<unsigned>(largest.active);
-  e.scores = places.take(rows * experts, sizeof(float));
+  e.scores = places.take(Checked(rows) * Checked(experts) * Checked(sizeof(float)));
   e.choices = places.take(members, sizeof(Choice));
   e.groups = places.take(experts, sizeof(Group));
   e.rows = places.take(members, sizeof(std::int32_t));
   e.weights = places.take(members, sizeof(float));
-  e.of = places.take(members, sizeof(std::int32_t));
+  e.group_of = places.take(members, sizeof(std::int32_t));
   for (int form = 0; form < kActivationForms; ++form)
-    e.records[form] = places.take(largest.expert_record[form], 1);
+    e.records[form] = places.take(largest.expert_record[form]);
 }
 
 }  // namespace
@@ -144,7 +146,7 @@ Result<Workspace> lay_out(const Lowered& lowered, const RowKernels& row_kernels,
   if (capacity.rows < 1 || capacity.sequences < 1 || capacity.outputs < 0)
     return fail(ErrorCode::bad_argument, "a step of {} rows, {} sequences and {} outputs",
                 capacity.rows, capacity.sequences, capacity.outputs);
-  Largest largest{lowered, row_kernels, std::max(capacity.rows, capacity.outputs)};
+  Largest largest{lowered, row_kernels, capacity.rows, capacity.outputs};
   for (const Part& part : lowered.parts) std::visit(largest, part);
   const auto rows = static_cast<std::uint64_t>(capacity.rows);
   const std::uint64_t record_rows = std::max(rows, static_cast<std::uint64_t>(capacity.outputs));

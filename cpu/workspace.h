@@ -11,11 +11,11 @@ namespace tyto::cpu {
 // Of a mixture of experts, whose rows are taken apart by expert (experts.h). A member is a row that
 // chose an expert, once for each.
 struct ExpertPlaces {
-  std::size_t scores = 0;                      // floats [rows, experts]
-  std::size_t choices = 0;                     // Choice [rows, active]
-  std::size_t groups = 0;                      // Group [experts]
-  std::size_t rows = 0, weights = 0, of = 0;   // int32, floats, int32 [members]
-  std::size_t records[kActivationForms] = {};  // of members; those of a group lie together
+  std::size_t scores = 0;                           // floats [rows, experts]
+  std::size_t choices = 0;                          // Choice [rows, active]
+  std::size_t groups = 0;                           // Group [experts]
+  std::size_t rows = 0, weights = 0, group_of = 0;  // int32, floats, int32 [members]
+  std::size_t records[kActivationForms] = {};       // of members; those of a group lie together
 };
 // Where the records of a group begin, if so many rows belong to the groups before it.
 constexpr std::uint64_t kRecordsRounding = 128;  // at most, of ActivationLayout::slice_stride

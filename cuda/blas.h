@@ -9,8 +9,15 @@
 
 namespace tyto::cuda {
 
-inline constexpr int kLeastBlasRows = 128;  // with fewer the kernels of cuda/kernels do it
+// With fewer rows the kernels of cuda/kernels do it: of BF16 weights, and of quantized ones, which
+// have to become BF16 first, a piece at a time.
+inline constexpr int kLeastBlasRows = 128, kLeastExpandedRows = 256;
+inline constexpr std::size_t kExpandedBytes = 64 << 20;  // of a piece, at most
 inline constexpr std::size_t kBlasWorkspace = 32 << 20;  // what the library asks for, at most
+
+constexpr std::size_t expanded_row_bytes(int width) {  // as BF16
+  return static_cast<std::size_t>(float_groups_of(width)) * kFloatGroup * 2;
+}
 
 // cuBLASLt's own state on a device. Immutable.
 class Blas {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/blocks/blocks.h"
+#include "cuda/large_products.h"
 #include "cuda/sizes.h"
 
 namespace tyto::cuda {
@@ -135,13 +136,13 @@ class Builder {
       return choose_experts(x, step, n.rows, s);
     });
     add([=, step = step_](const Bucket&, cudaStream_t s) { return group_members(x, step, s); });
-    const Records members = records(at.input, plan_.width);
+    const Records members = records(at.input, plan_.width, at.forms);
     add([=](const Bucket& n, cudaStream_t s) {
       return take_records(x, input, members, n.rows * active, s);
     });
     multiply({{b.up, floats(at.up), width}, {b.gate, floats(at.gate), width}}, members, &x);
     const Activate act{floats(at.gate), floats(at.up), width,
-                       b.act,           x.members,     records(at.inner, width)};
+                       b.act,           x.members,     records(at.inner, width, at.forms)};
     add([=](const Bucket& n, cudaStream_t s) { return activate(act, n.rows * active, s); });
     multiply({{b.down, floats(at.results), plan_.width}}, act.to, &x);
     add([=, step = step_, results = floats(at.results), to = floats(places_.stream),
@@ -224,22 +225,17 @@ class Builder {
     const Kernel kernel = [=, order = order_](const Bucket& n, cudaStream_t s) {
       return format->multiply(products, x, n.*count, order, s);
     };
-    if (!blas_ || !format->forms(order_).halves) return add(kernel);
-    std::vector<std::shared_ptr<BlasProduct>> large;
-    for (int p = 0; p < products.count; ++p)
-      large.push_back(
-          std::make_shared<BlasProduct>(blas_, products.parts[p], x, workspace_ + places_.blas));
+    if (!blas_ || !LargeProducts::serves(*format) || (format->expand && !places_.expanded_bytes))
+      return add(kernel);
+    const auto large =
+        std::make_shared<LargeProducts>(blas_, *format, products, x, workspace_ + places_.blas,
+                                        workspace_ + places_.expanded, places_.expanded_bytes);
     add([=](const Bucket& n, cudaStream_t s) {
-      const int rows = n.*count;
-      bool served = rows >= kLeastBlasRows;
-      for (const auto& product : large)
-        if (served)
-          if (const cudaError_t code = product->find(rows, served); code != cudaSuccess)
-            return code;
-      if (!served) return kernel(n, s);
-      for (const auto& product : large)
-        if (const cudaError_t code = product->multiply(rows, s); code != cudaSuccess) return code;
-      return cudaSuccess;
+      bool served = n.*count >= LargeProducts::least_rows(*format);
+      if (served)
+        if (const cudaError_t code = large->multiply(n.*count, s, served); code != cudaSuccess)
+          return code;
+      return served ? cudaSuccess : kernel(n, s);
     });
   }
 
@@ -247,11 +243,13 @@ class Builder {
 
   float* floats(std::size_t place) const { return reinterpret_cast<float*>(workspace_ + place); }
   Records records(const RecordsLayout& places, int width) const {
+    return records(places, width, places_.forms);
+  }
+  Records records(const RecordsLayout& places, int width, const Forms& forms) const {
     Records out;
-    if (lowered_.forms.floats) out.floats = floats(places.floats);
-    if (lowered_.forms.halves)
-      out.halves = reinterpret_cast<std::uint16_t*>(workspace_ + places.halves);
-    if (lowered_.forms.codes) {
+    if (forms.floats) out.floats = floats(places.floats);
+    if (forms.halves) out.halves = reinterpret_cast<std::uint16_t*>(workspace_ + places.halves);
+    if (forms.codes) {
       out.codes = reinterpret_cast<std::int8_t*>(workspace_ + places.codes);
       out.scales = floats(places.scales);
       out.sums = reinterpret_cast<std::int16_t*>(workspace_ + places.sums);

@@ -1,6 +1,7 @@
 #include "cuda/cuda_program.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "cuda/block_kernels.h"
 #include "cuda/sizes.h"
@@ -30,6 +31,8 @@ class CudaProgram : public Program {
     TYTO_TRY(workspace_, DeviceMemory::allocate(queue_->device, places_.bytes, "the workspace"));
     TYTO_TRY(image_,
              PinnedMemory::allocate(queue_->device, places_.step.hidden, "a step's tables"));
+    TYTO_TRY(tops_,
+             PinnedMemory::allocate(queue_->device, places_.top_bytes, "the highest logits"));
     std::shared_ptr<const Blas> blas;
     if (places_.blas > 0) {
       TYTO_TRY(blas, Blas::open(queue_->device));
@@ -100,7 +103,15 @@ class CudaProgram : public Program {
     const Result<> queued = copy_outputs();
     // In any case: what was queued writes to the caller's memory.
     TYTO_CUDA_TRY(cudaStreamSynchronize(stream()));
-    return queued;
+    TYTO_TRY(queued);
+    std::size_t logits = 0;
+    for (const Output& output : outputs_) {
+      if (output.want == Want::hidden) continue;
+      if (output.want == Want::top)
+        std::memcpy(output.top, tops_.data() + logits * sizeof(TopLogits), sizeof(TopLogits));
+      ++logits;
+    }
+    return {};
   }
 
  private:
@@ -111,26 +122,25 @@ class CudaProgram : public Program {
     return {count, queue_->order == Order::reproducible ? split_length(context_, count) : 0};
   }
 
+  // The highest logits in one piece, which is sent while others are.
   Result<> copy_outputs() const {
-    std::size_t logits = 0;
+    std::size_t logits = 0, tops = 0;
     for (const Output& output : outputs_) {
-      void* to = output.values.data();
-      std::size_t bytes = output.values.size_bytes(), first = 0;
-      switch (output.want) {
-        case Want::hidden:
-          first = places_.stream + size(output.row) * bytes;
-          break;
-        case Want::logits:
-          first = places_.logits + logits++ * bytes;
-          break;
-        case Want::top:
-          to = output.top;
-          bytes = sizeof(TopLogits);
-          first = places_.top + logits++ * bytes;
+      const std::size_t number = output.want == Want::hidden ? 0 : logits++;
+      if (output.want == Want::top) {
+        tops = logits;
+        continue;
       }
-      TYTO_CUDA_TRY(
-          cudaMemcpyAsync(to, workspace_.data() + first, bytes, cudaMemcpyDeviceToHost, stream()));
+      const std::size_t bytes = output.values.size_bytes();
+      const std::size_t first = output.want == Want::hidden
+                                    ? places_.stream + size(output.row) * bytes
+                                    : places_.logits + number * bytes;
+      TYTO_CUDA_TRY(cudaMemcpyAsync(output.values.data(), workspace_.data() + first, bytes,
+                                    cudaMemcpyDeviceToHost, stream()));
     }
+    if (tops > 0)
+      TYTO_CUDA_TRY(cudaMemcpyAsync(tops_.data(), workspace_.data() + places_.top,
+                                    tops * sizeof(TopLogits), cudaMemcpyDeviceToHost, stream()));
     return {};
   }
 
@@ -168,6 +178,7 @@ class CudaProgram : public Program {
   const std::shared_ptr<const Queue> queue_;
   DeviceMemory workspace_;
   PinnedMemory image_;
+  PinnedMemory tops_;  // [output]
   std::vector<std::vector<Kernel>> blocks_;
   std::vector<std::pair<Bucket, ReadyGraph>> graphs_;
 

@@ -77,6 +77,12 @@ class Lowering {
     if (b.active < 1 || b.active > b.experts || b.experts > kMostExperts)
       return fail(ErrorCode::unsupported, "cuda: block {}: {} of {} experts, of at most {}", block_,
                   b.active, b.experts, kMostExperts);
+    for (const Linear* l : {&b.router, &b.gate, &b.up, &b.down})
+      if (!l->weight)
+        return fail(ErrorCode::unsupported,
+                    "cuda: block {}: a mixture of experts without all of its "
+                    "matrices",
+                    block_);
     TYTO_TRY(norm(b.norm));
     TYTO_TRY(linear(b.router, plan_.width, b.experts));
     TYTO_TRY(experts(b.gate, b.experts, plan_.width, b.up.rows));
@@ -106,7 +112,8 @@ class Lowering {
   Result<> experts(const Linear& first, int count, int in, int out) {
     TYTO_TRY(linear(first, in, out));
     const PlacedTensor& placed = out_.tensors[size(first.weight.index)];
-    if (first.bias || size(first.first_row) + size(count) * size(out) > placed.rows)
+    if (first.bias || first.rows < 1 ||
+        size(first.first_row) + size(count) * size(out) > placed.rows)
       return fail(ErrorCode::unsupported,
                   "cuda: block {}: tensor {} has {} rows, expected {} for each of {} experts",
                   block_, plan_.tensors[size(first.weight.index)].name, placed.rows, out, count);
@@ -136,6 +143,9 @@ class Lowering {
     placed.layout = placed.matrix->layout(placed.rows, placed.width);
     placed.bytes = placed.layout.bytes;
     if (product) out_.forms |= placed.matrix->forms(order_);
+    if (product && placed.matrix->expand)
+      out_.expanded_bytes = std::max(
+          out_.expanded_bytes, placed.rows * expanded_row_bytes(static_cast<int>(placed.width)));
     return {};
   }
 
@@ -239,25 +249,33 @@ Workspace::Workspace(const Plan& plan, Slice slice, const Lowered& lowered,
   logits = floats(outputs, plan.vocab);
   rank_keys = take(outputs, chunks * kTopLogits, sizeof(RankKey));
   rank_sums = take(outputs, chunks, sizeof(float) * 2);
-  top = take(outputs, 1, sizeof(TopLogits));
-  input = take_records(lowered.forms, std::max(rows, capacity.outputs), plan.width);
-  inner = take_records(lowered.forms, rows, std::max(q_width, ff));
-  take_experts(plan, slice, lowered.forms, rows);
+  top_bytes = size(outputs) * sizeof(TopLogits);
+  top = take(1, 1, top_bytes);
+  const bool blas_there = order == Order::fastest && blas_library() != nullptr;
+  forms = lowered.forms;
+  if (blas_there && rows >= kLeastExpandedRows)
+    expanded_bytes = std::min(lowered.expanded_bytes, kExpandedBytes);
+  forms.halves = forms.halves || expanded_bytes > 0;
+  input = take_records(forms, std::max(rows, capacity.outputs), plan.width);
+  inner = take_records(forms, rows, std::max(q_width, ff));
+  take_experts(plan, slice, lowered, order, rows);
   const int partials = most_partials(plan.context, rows, order);
   partial_sums = floats(partials, q_width);
   partial_state = take(partials, heads, sizeof(float) * 2);
-  if (order == Order::fastest && lowered.forms.halves && rows >= kLeastBlasRows && blas_library())
+  if (blas_there && forms.halves && rows >= kLeastBlasRows) {
     blas = take(1, 1, kBlasWorkspace);
+    expanded = take(1, 1, expanded_bytes);
+  }
   for (const PlacedRope& rope : lowered.ropes)
     turns.push_back(take(rows, rope.rope.dims / 2, sizeof(float) * 2));
 }
 
-RecordsLayout Workspace::take_records(const Forms& forms, int count, int width) {
+RecordsLayout Workspace::take_records(const Forms& of, int count, int width) {
   RecordsLayout layout;
   const int stride = padded(width);
-  if (forms.floats) layout.floats = floats(count, stride);
-  if (forms.halves) layout.halves = take(count, stride, sizeof(std::uint16_t));
-  if (forms.codes) {
+  if (of.floats) layout.floats = floats(count, stride);
+  if (of.halves) layout.halves = take(count, stride, sizeof(std::uint16_t));
+  if (of.codes) {
     layout.codes = take(count, stride, 1);
     layout.scales = floats(count, stride / kUnit);
     layout.sums = take(count, stride / 16, sizeof(std::int16_t));
@@ -265,13 +283,16 @@ RecordsLayout Workspace::take_records(const Forms& forms, int count, int width) 
   return layout;
 }
 
-void Workspace::take_experts(const Plan& plan, Slice slice, const Forms& forms, int rows) {
+void Workspace::take_experts(const Plan& plan, Slice slice, const Lowered& lowered, Order order,
+                             int rows) {
   int all = 0, active = 0, ff = 0;
   for (int b = slice.first; b < slice.last; ++b) {
     if (const auto* moe = std::get_if<Moe>(&plan.blocks[size(b)])) {
       all = std::max(all, moe->experts);
       active = std::max(active, moe->active);
       ff = std::max(ff, moe->up.rows);
+      for (const Linear* l : {&moe->gate, &moe->up, &moe->down})
+        experts.forms |= lowered.tensors[size(l->weight.index)].matrix->forms(order);
     }
   }
   if (all == 0) return;
@@ -284,8 +305,8 @@ void Workspace::take_experts(const Plan& plan, Slice slice, const Forms& forms, 
   experts.gate = floats(members, ff);
   experts.up = floats(members, ff);
   experts.results = floats(members, plan.width);
-  experts.input = take_records(forms, members, plan.width);
-  experts.inner = take_records(forms, members, ff);
+  experts.input = take_records(experts.forms, members, plan.width);
+  experts.inner = take_records(experts.forms, members, ff);
 }
 
 }  // namespace tyto::cuda

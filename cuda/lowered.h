@@ -30,8 +30,9 @@ struct Lowered {
   // While it is packed: of each tensor the first row with NaN or infinity (std::int32_t), and two
   // buffers of piece_bytes, 4 MiB unless a row is longer. They stay, so that the sum is exact.
   std::size_t not_finite = 0, staging = 0, piece_bytes = 0;
-  std::size_t weight_bytes = 0;  // with all of that
-  Forms forms;                   // of records, that its matrices take
+  std::size_t weight_bytes = 0;    // with all of that
+  Forms forms;                     // of records, that its matrices take
+  std::size_t expanded_bytes = 0;  // of the largest quantized matrix of a product, as BF16
 
   const PlacedRope* find(const Rope& rope) const noexcept;
 };
@@ -57,6 +58,7 @@ struct ExpertPlaces {
   std::size_t scores = 0, choices = 0, groups = 0, rows = 0, members = 0;
   std::size_t gate = 0, up = 0, results = 0;  // floats of members
   RecordsLayout input, inner;                 // of members
+  Forms forms;                                // of these
 };
 constexpr int padded(int width) { return groups_of(width) * kGroup; }  // of records
 struct Workspace {
@@ -66,16 +68,18 @@ struct Workspace {
   StepLayout step;
   std::size_t stream, q, k, v, gate, up, logits;
   std::size_t partial_sums, partial_state;
-  std::size_t rank_keys, rank_sums, top;  // of outputs
-  std::size_t blas = 0;                   // for cuBLASLt; 0: it takes no part
+  std::size_t rank_keys, rank_sums, top, top_bytes;  // of outputs
+  std::size_t blas = 0;                              // for cuBLASLt; 0: it takes no part
+  std::size_t expanded = 0, expanded_bytes = 0;  // quantized weights for it; 0 bytes: it gets none
+  Forms forms;                                   // of records
   RecordsLayout input, inner;  // of the stream; of what is attended, or between up and down
   ExpertPlaces experts;
   std::vector<std::size_t> turns;  // as Lowered::ropes
   std::size_t bytes = 0;           // on the device
 
  private:
-  RecordsLayout take_records(const Forms& forms, int count, int width);
-  void take_experts(const Plan& plan, Slice slice, const Forms& forms, int rows);
+  RecordsLayout take_records(const Forms& of, int count, int width);
+  void take_experts(const Plan& plan, Slice slice, const Lowered& lowered, Order order, int rows);
   std::size_t take(int count, int each, std::size_t value_bytes) {
     const std::size_t wanted = size(count) * size(each) * value_bytes;
     return std::exchange(bytes, aligned(bytes + wanted));

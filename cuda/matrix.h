@@ -131,6 +131,8 @@ struct MatrixFormat {
   // With positions: stream[row] += table[position] where there is a token.
   cudaError_t (*embed)(const MatrixView& table, bool positions, const StepView&, float* stream,
                        int rows, cudaStream_t);
+  // Rows as BF16, as a matrix of that format has them. Null where they are floats already.
+  cudaError_t (*expand)(const MatrixView&, std::uint16_t* out, cudaStream_t) = nullptr;
 };
 
 // In the order of their names; a format may have none.

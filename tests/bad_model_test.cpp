@@ -230,6 +230,16 @@ TEST_CASE("Mixtures of experts that cannot be, or are not supported, are refused
       key("expert_gating_func", 2, kUnsupported),
       key("expert_shared_count", 1, kUnsupported),
       key("expert_group_count", 2, kUnsupported),
+      key("expert_shared_feed_forward_length", 64, kUnsupported),
+      key("expert_weights_scale", 2, kUnsupported),
+      {"weights that do not sum to one", kUnsupported, "expert_weights_norm",
+       edit([](GgufWriter& file) { file.set("llama.expert_weights_norm", false); }, mixture)},
+      {"experts with biases", kUnsupported, "blk.0.ffn_up_exps.bias",
+       edit(
+           [](GgufWriter& file) {
+             file.add_tensor("blk.0.ffn_up_exps.bias", {4, 128}, kF32, ones(4 * 128));
+           },
+           mixture)},
       shape("ffn_gate_inp.weight", {5, 64}),
       shape("ffn_up_exps.weight", {4, 64, 128}),
       shape("ffn_gate_exps.weight", {3, 128, 64}),

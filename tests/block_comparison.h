@@ -57,7 +57,10 @@ inline float compare(const MakeBackend& make, const PlanShape& shape, CacheType 
   const auto model = PlanMaker::make(shape);
   Rig reference(cpu::new_reference_backend(runtime_of(1)).value(), *model, type, capacity);
   Rig tested(make(), *model, type, capacity);
-  const auto tokens = random_tokens(200, shape.vocab);
+  int length = 0;
+  for (const auto& chunks : steps)
+    for (const Rig::Chunk& chunk : chunks) length = std::max(length, chunk.first + chunk.count);
+  const auto tokens = random_tokens(length, shape.vocab);
   float worst = 0;
   for (const auto& chunks : steps) {
     const auto expected = reference.run(tokens, chunks);
@@ -124,6 +127,8 @@ inline const Field kFields[] = {
      [](PlanShape& s) { s.experts = 40, s.active = 1, s.act = Activation::gelu; }},
     {"experts behind LayerNorm, a router with biases",
      [](PlanShape& s) { s.experts = 5, s.active = 3, s.center = s.biases = true; }},
+    {"experts beside MLPs",
+     [](PlanShape& s) { s.layers = 3, s.experts = 4, s.active = 2, s.mixed = true; }},
     {"tied table", [](PlanShape& s) { s.tied = true; }},
 };
 

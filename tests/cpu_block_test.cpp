@@ -95,6 +95,8 @@ TEST_CASE("Experts of every weight format agree with the reference backend", "[c
   }
   PlanShape mixed = experts_of_format("q4_k");
   mixed.value_format = "q5_0";
+  mixed.gate_format = "q8_0";
+  mixed.router_format = "f16";
   CHECK(compare_experts([] { return cpu_backend(3); }, mixed, {1, 7, 40}) < 1e-3f);
 }
 

@@ -114,6 +114,9 @@ TEST_CASE("A step beyond the program's capacity, or that contradicts itself, is 
   CHECK(refused(two, std::vector<Output>{{1, Want::logits, logits}, {0, Want::logits, logits}}));
   CHECK(refused(two, std::vector<Output>(3, {0, Want::logits, logits})));
   CHECK(refused(two, std::vector<Output>{{0, Want::logits, std::span(logits).first(3)}}));
+  CHECK(refused(two, std::vector<Output>(2, {0, Want::logits, logits})));
+  TopLogits top;
+  CHECK(refused(two, std::vector<Output>{{0, Want::top, {}, &top}}));  // not found here
   const PageId wrong[] = {9999};
   const std::span<const PageId> wrong_table(wrong);
   const Sequence lost{{&wrong_table, 1}}, none{};
@@ -266,6 +269,7 @@ TEST_CASE("Experts that do not fit their block are named with its field", "[cpu]
   } cases[] = {{"active", [](Moe& moe) { moe.active = 5; }},
                {"active", [](Moe& moe) { moe.active = 0; }},
                {"router", [](Moe& moe) { moe.experts = 3; }},
+               {"router", [](Moe& moe) { moe.router = {}; }},
                {"up", [](Moe& moe) { moe.up.first_row = 1; }},
                {"gate", [](Moe& moe) { moe.gate.bias = moe.norm.weight; }},
                {"gate", [](Moe& moe) { moe.gate = {}; }},

@@ -144,6 +144,38 @@ TEST_CASE("Experts agree with the reference backend on CUDA, in every format", "
   }
 }
 
+TEST_CASE("Experts of several formats agree with the reference backend on CUDA", "[cuda][gpu]") {
+  if (no_device("experts of several formats on CUDA")) return;
+  PlanShape shape = experts_of_format("q4_k");
+  shape.value_format = "q5_0";
+  shape.gate_format = "q8_0";
+  shape.router_format = "f16";
+  CHECK(compare_experts(reproducible_backend, shape, {1, 7, 12}) < 1e-3f);
+}
+
+TEST_CASE("Experts that do not fit their block are refused on CUDA", "[cuda][gpu]") {
+  if (no_device("experts that do not fit")) return;
+  PlanShape shape;
+  shape.experts = 4;
+  shape.active = 2;
+  const auto model = PlanMaker::make(shape);
+  const Slice all{0, static_cast<int>(model->plan.blocks.size())};
+  const auto backend = cuda_backend();
+  void (*const cases[])(Moe&) = {
+      [](Moe& moe) { moe.active = 5; },    [](Moe& moe) { moe.active = 0; },
+      [](Moe& moe) { moe.experts = 3; },   [](Moe& moe) { moe.up.first_row = 1; },
+      [](Moe& moe) { moe.router = {}; },   [](Moe& moe) { moe.gate = {}; },
+      [](Moe& moe) { moe.down.rows = 7; }, [](Moe& moe) { moe.gate.bias = moe.norm.weight; }};
+  for (const auto spoil : cases) {
+    auto plan = model->plan;
+    spoil(std::get<Moe>(plan.blocks[2]));
+    const auto refused = backend->footprint(plan, all, CacheType::f32, kShortCapacity);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == ErrorCode::unsupported);
+    CHECK(std::string(refused.error().message()).find("block 2") != std::string::npos);
+  }
+}
+
 TEST_CASE("Products of many rows agree with the reference backend", "[cuda][gpu]") {
   if (no_device("products of many rows on CUDA")) return;  // by cuBLASLt, where that is there
   PlanShape shape;
@@ -154,6 +186,29 @@ TEST_CASE("Products of many rows agree with the reference backend", "[cuda][gpu]
   const Steps steps = {{{0, 0, 140}}, {{0, 140, 1}, {1, 0, 2}}, {{1, 2, 150}}};
   CHECK(test::compare(cuda_backend, shape, CacheType::f16, square_difference, steps, capacity) <
         3e-4f);
+}
+
+TEST_CASE("Quantized weights of many rows become BF16, and agree with the reference backend",
+          "[cuda][gpu]") {
+  if (no_device("quantized products of many rows on CUDA")) return;
+  for (const quant::Format* format : quant::formats()) {
+    if (format->block_values == 1) continue;
+    const std::string name(format->name);
+    CAPTURE(name);
+    PlanShape shape;
+    shape.layers = 1;
+    shape.width = shape.ff = format->block_values < 256 ? 96 : 256;
+    shape.biases = true;
+    shape.heads = shape.kv_heads = 1;
+    shape.head_dim = shape.rope.dims = shape.width;
+    shape.format = name.c_str();
+    shape.vocab = 21;
+    const Capacity capacity{.rows = 300, .sequences = 2, .outputs = 300};
+    const Steps steps = {{{0, 0, 258}}, {{0, 258, 1}, {1, 0, 2}}};
+    // Activations are rounded to 7 bits there, and to 8 by the integer kernels.
+    CHECK(test::compare(cuda_backend, shape, CacheType::f16, square_difference, steps, capacity) <
+          1e-3f);
+  }
 }
 
 TEST_CASE("Attention by tensor cores agrees with the reference backend", "[cuda][gpu]") {

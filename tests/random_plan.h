@@ -51,6 +51,9 @@ struct PlanShape {
       context = 1024;
   const char* format = "f32";          // of all matrices
   const char* value_format = nullptr;  // of v and down; null: as the others
+  const char* gate_format = nullptr;   // of experts' gates
+  const char* router_format = "f32";
+  bool mixed = false;  // every other layer has an MLP, and later ones more experts than the first
   Rope rope{10000, 1, 12, {}, false};
   bool rope_factors = false, biases = false, center = false, head_norms = false, gated = true;
   bool positions = false, tied = false, fused_qkv = false;
@@ -173,10 +176,10 @@ class PlanMaker {
     a.head_dim = s_.head_dim;
     a.scale = 1.0f / std::sqrt(static_cast<float>(s_.head_dim));
     model_->plan.blocks.emplace_back(a);
-    if (s_.experts > 0)
-      add_moe(prefix);
-    else
+    if (s_.experts == 0 || (s_.mixed && layer % 2 == 1))
       add_mlp(prefix);
+    else
+      add_moe(prefix, s_.experts + (s_.mixed ? layer : 0), s_.ff + (s_.mixed ? 4 * layer : 0));
   }
   void add_mlp(const std::string& prefix) {
     Mlp m;
@@ -187,21 +190,21 @@ class PlanMaker {
     m.act = s_.act;
     model_->plan.blocks.emplace_back(m);
   }
-  void add_moe(const std::string& prefix) {
+  void add_moe(const std::string& prefix, int count, int ff) {
     const auto experts = [&](const char* name, int out, int in, const char* format) {
       Linear l;
-      l.weight = add(prefix + name + ".weight", {s_.experts * out, in}, format,
+      l.weight = add(prefix + name + ".weight", {count * out, in}, format,
                      1.0f / std::sqrt(static_cast<float>(in)));
       l.rows = out;
       return l;
     };
     Moe m;
     m.norm = norm(prefix + "ffn_norm", s_.width);
-    m.router = linear(prefix + "router", s_.experts, s_.width, "f32");
-    m.gate = experts("gate", s_.ff, s_.width, s_.format);
-    m.up = experts("up", s_.ff, s_.width, s_.format);
-    m.down = experts("down", s_.width, s_.ff, values());
-    m.experts = s_.experts;
+    m.router = linear(prefix + "router", count, s_.width, s_.router_format);
+    m.gate = experts("gate", ff, s_.width, s_.gate_format ? s_.gate_format : s_.format);
+    m.up = experts("up", ff, s_.width, s_.format);
+    m.down = experts("down", s_.width, ff, values());
+    m.experts = count;
     m.active = s_.active;
     m.act = s_.act;
     model_->plan.blocks.emplace_back(m);

@@ -93,32 +93,24 @@ inline void sum_by_dots(const AttendArgs& args, int split, const void* weights,
       store(acc[c] + broadcast(0.0f), sums + column + c * kLanes);
 }
 
+struct FewByDots {
+  struct Scope {};  // the instruction takes subnormal numbers for zero
+  static void score(const AttendArgs& args, int split, const std::byte* q, const SeenKeys& seen,
+                    int from, float* scores) {
+    score_by_dots(args, split, q, seen, from, scores);
+  }
+  template <int kColumns>
+  static void sum(const AttendArgs& args, int split, const float* weights, const SeenKeys& seen,
+                  int column, int lanes, float* sums) {
+    sum_by_dots<kColumns>(args, split, weights, seen, column, lanes, sums);
+  }
+};
+
 struct DotVectors {
   struct Scope {
     explicit Scope(int) {}
   };
-
-  static constexpr int kFewVectors = 2;
-  static void attend_few(const AttendArgs& args, int split, int vectors, const TileScratch& s) {
-    for (int i = 0; i < vectors; ++i) {
-      const SeenKeys seen(args, i / args.group, split);
-      float* const sums = s.states.sums + static_cast<std::size_t>(i) * s.states.stride;
-      std::fill_n(sums, s.states.stride, 0.0f);
-      std::fill_n(s.states.totals + i * kLanes, kLanes, 0.0f);
-      s.states.largest[i] = kNone;
-      if (seen.begin >= seen.end) continue;
-      const std::byte* q = s.queries + static_cast<std::size_t>(i) * s.at.query_stride;
-      for (int from = seen.begin / kBlockKeys * kBlockKeys; from < seen.end; from += kBlockKeys)
-        score_by_dots(args, split, q, seen, from, s.scores);
-      weigh_row(s.scores, seen, seen, args.scale, s.states.largest[i],
-                s.states.totals + i * kLanes);
-      int d = 0;
-      for (; d + 4 * kLanes <= args.value_dim; d += 4 * kLanes)
-        sum_by_dots<4>(args, split, s.scores, seen, d, kLanes, sums);
-      for (; d < args.value_dim; d += kLanes)
-        sum_by_dots<1>(args, split, s.scores, seen, d, std::min(kLanes, args.value_dim - d), sums);
-    }
-  }
+  using Few = FewByDots;
 
   template <int, int kPanels>
   static void add(const TilePanels& panels, const Activations& x, int rows, std::size_t steps,

@@ -9,10 +9,7 @@ struct AmxTiles {
     Tiles<kLine> tiles;
   };
 
-  static constexpr int kFewVectors = kFewByVectors;
-  static void attend_few(const AttendArgs& args, int split, int vectors, const TileScratch& s) {
-    attend_by_vectors(args, split, vectors, s);
-  }
+  using Few = FewByVectors;
 
   template <int kTiles, int kPanels>
   static void add(const TilePanels& panels, const Activations& rows, int, std::size_t steps,

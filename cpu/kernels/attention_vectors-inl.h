@@ -57,36 +57,20 @@ inline void sum_by_vectors(const AttendArgs& args, int split, const quant::BF16*
       store(acc[c] + broadcast(0.0f), sums + column + c * kLanes);
 }
 
-// For so few query vectors, pairing keys and values takes longer than multiplying them: one vector
-// at 4000 keys of 64 dimensions takes 38 us instead of 47, and more so when they come from memory.
-constexpr int kFewByVectors = 2;
-
-inline void attend_by_vectors(const AttendArgs& args, int split, int vectors,
-                              const TileScratch& s) {
-  for (int i = 0; i < vectors; ++i) {
-    const SeenKeys seen(args, i / args.group, split);
-    float* const sums = s.states.sums + static_cast<std::size_t>(i) * s.states.stride;
-    std::fill_n(sums, s.states.stride, 0.0f);
-    std::fill_n(s.states.totals + i * kLanes, kLanes, 0.0f);
-    s.states.largest[i] = kNone;
-    if (seen.begin >= seen.end) continue;
-    const auto* q = reinterpret_cast<const quant::BF16*>(s.queries + static_cast<std::size_t>(i) *
-                                                                         s.at.query_stride);
-    {
-      const SubnormalsAreZero as_in_tiles;
-      for (int from = seen.begin / kBlockKeys * kBlockKeys; from < seen.end; from += kBlockKeys)
-        score_by_vectors(args, split, q, seen, from, s.scores);
-    }
-    weigh_row(s.scores, seen, seen, args.scale, s.states.largest[i], s.states.totals + i * kLanes);
-    const SubnormalsAreZero as_in_tiles;
-    const auto* weights = reinterpret_cast<const quant::BF16*>(s.scores);
-    int d = 0;
-    for (; d + 4 * kLanes <= args.value_dim; d += 4 * kLanes)
-      sum_by_vectors<4>(args, split, weights, seen, d, kLanes, sums);
-    for (; d < args.value_dim; d += kLanes)
-      sum_by_vectors<1>(args, split, weights, seen, d, std::min(kLanes, args.value_dim - d), sums);
+// Subnormal numbers are zero, as in tiles.
+struct FewByVectors {
+  using Scope = SubnormalsAreZero;
+  static void score(const AttendArgs& args, int split, const std::byte* q, const SeenKeys& seen,
+                    int from, float* scores) {
+    score_by_vectors(args, split, reinterpret_cast<const quant::BF16*>(q), seen, from, scores);
   }
-}
+  template <int kColumns>
+  static void sum(const AttendArgs& args, int split, const float* weights, const SeenKeys& seen,
+                  int column, int lanes, float* sums) {
+    sum_by_vectors<kColumns>(args, split, reinterpret_cast<const quant::BF16*>(weights), seen,
+                             column, lanes, sums);
+  }
+};
 
 }  // namespace
 }  // namespace tyto::cpu::TYTO_ISA

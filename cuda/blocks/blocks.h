@@ -121,7 +121,7 @@ struct Experts {
 };
 cudaError_t choose_experts(const Experts&, const StepView&, int rows, cudaStream_t);
 cudaError_t group_members(const Experts&, const StepView&, cudaStream_t);
-// Records of members, from those of rows.
+// Records of members, from those of rows, in the forms that the former have.
 cudaError_t take_records(const Experts&, const Records& of_rows, const Records& of_members,
                          int members, cudaStream_t);
 // stream[row] += the sum of weight * results[member] over what the row chose, experts ascending.

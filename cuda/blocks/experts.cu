@@ -1,9 +1,9 @@
 // Computes  which experts rows choose, and the rows of each expert; their records; sums of results
 // Shapes    scores [rows][experts] -> choices [rows][active], groups, members; records [rows] ->
 //           [members]; results [members][width] -> stream [rows][width]
-// Launch    choose: a warp per row. group: one block. take: a block per member. add: a block per
-// row Order     a row's results add in the order of experts, whatever its place among an expert's
-// members Measured  on no device yet
+// Launch    choose: a warp per row. group: one block. take: a block per member. add: one per row
+// Order     what a row chose adds in the order of experts, whatever its place among their members
+// Measured  on no device yet
 #include "cuda/blocks/blocks.h"
 #include "cuda/prim.cuh"
 
@@ -101,9 +101,9 @@ __global__ void __launch_bounds__(kTakeThreads)
   const int member = static_cast<int>(blockIdx.x), stride = of_rows.stride;
   if (member >= *x.members) return;
   const int row = x.rows[member];
-  if (of_rows.floats) copy_row(of_rows.floats, of_members.floats, row, member, stride * 4);
-  if (of_rows.halves) copy_row(of_rows.halves, of_members.halves, row, member, stride * 2);
-  if (!of_rows.codes) return;
+  if (of_members.floats) copy_row(of_rows.floats, of_members.floats, row, member, stride * 4);
+  if (of_members.halves) copy_row(of_rows.halves, of_members.halves, row, member, stride * 2);
+  if (!of_members.codes) return;
   copy_row(of_rows.codes, of_members.codes, row, member, stride);
   copy_row(of_rows.scales, of_members.scales, row, member, stride / kUnit * 4);
   copy_row(of_rows.sums, of_members.sums, row, member, stride / 16 * 2);

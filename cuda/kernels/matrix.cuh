@@ -79,6 +79,29 @@ cudaError_t embed(const MatrixView& table, bool positions, const StepView& step,
                 positions, step, stream);
 }
 
+// A thread per unit, with the units of zeros behind the width.
+template <class Matrix>
+__global__ void expand_kernel(MatrixView w, std::uint16_t* out, int stride) {
+  begin_kernel();
+  const int units = stride / kUnit;
+  const auto thread = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int row = static_cast<int>(thread / units), unit = static_cast<int>(thread % units);
+  if (row >= w.rows) return;
+  const typename Matrix::Unit weights(w, row, unit);
+  for (int i = 0; i < kUnit; i += 8) {
+    alignas(16) std::uint16_t values[8];
+    for (int j = 0; j < 8; ++j) values[j] = float_to_bf16(weights.value(i + j));
+    *reinterpret_cast<uint4*>(out + thread * kUnit + i) = load<uint4>(values);
+  }
+}
+template <class Matrix>
+cudaError_t expand(const MatrixView& w, std::uint16_t* out, cudaStream_t stream) {
+  constexpr int kThreads = 128;
+  const int stride = float_groups_of(w.width) * kFloatGroup;
+  return launch(expand_kernel<Matrix>, dim3(ceil_div(w.rows * (stride / kUnit), kThreads)),
+                kThreads, stream, w, out, stride);
+}
+
 struct PlanePointers {
   std::byte* at[kPlanes];
   std::size_t row_bytes[kPlanes];
@@ -120,7 +143,10 @@ Forms forms(Order order) {
 
 template <class Matrix>
 constexpr MatrixFormat matrix_format(const quant::Format& format) {
-  return {&format, forms<Matrix>, Matrix::layout, pack<Matrix>, multiply<Matrix>, embed<Matrix>};
+  MatrixFormat served{&format,      forms<Matrix>,    Matrix::layout,
+                      pack<Matrix>, multiply<Matrix>, embed<Matrix>};
+  if constexpr (Matrix::kQuantized) served.expand = expand<Matrix>;
+  return served;
 }
 
 }  // namespace tyto::cuda

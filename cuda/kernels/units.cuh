@@ -42,6 +42,10 @@ struct BlockCodes : Codes<Block::kBits> {
     Codes<Block::kBits>::load_words(w.planes[kLowPlane] + unit * kLowBytes,
                                     w.planes[kHighPlane] + unit * kHighBytes, words);
   }
+  __device__ static int one(const int (&words)[8], int i) {
+    const int byte = words[i / 4] >> 8 * (i % 4);
+    return (Block::kBits == 8 ? static_cast<std::int8_t>(byte) : byte & 255) - kOffset;
+  }
   __device__ static int one(const MatrixView& w, std::size_t unit, int i) {
     return Codes<Block::kBits>::one(w.planes[kLowPlane] + unit * kLowBytes,
                                     w.planes[kHighPlane] + unit * kHighBytes, i) -
@@ -99,6 +103,9 @@ struct SimpleMatrix {
       acc = fmaf(static_cast<float>(sum - BlockCodes_::kOffset * codes), d * a.scale, acc);
       if constexpr (kMinimum) acc = fmaf(static_cast<float>(codes), m * a.scale, acc);
       return acc;
+    }
+    __device__ float value(int i) const {
+      return fmaf(d, static_cast<float>(BlockCodes_::one(words, i)), m);
     }
   };
 
@@ -222,6 +229,11 @@ struct SuperMatrix {
         acc = fmaf(static_cast<float>(scales.minimum * (a.sums[0] + a.sums[1])),
                    -scales.dmin * a.scale, acc);
       return acc;
+    }
+    __device__ float value(int i) const {
+      const float scaled = scales.d * static_cast<float>(scales.scale[i / 16]);
+      return fmaf(scaled, static_cast<float>(BlockCodes_::one(words, i)),
+                  -scales.dmin * static_cast<float>(scales.minimum));
     }
   };
 

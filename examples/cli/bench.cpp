@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "examples/cli/bandwidth.h"
@@ -122,7 +123,7 @@ class Bench {
   }
 
   // What a step of decoding reads: the weights, less a table of embeddings that is not the head's
-  // too, and the cache of each session at its mean length.
+  // too and experts that no row chooses, and the cache of each session at its mean length.
   double bytes_per_step() const {
     const tyto::MemoryPlan plan = model_.memory();
     const double mean_length = arguments_.depth + (arguments_.tokens + 1) / 2.0;
@@ -148,9 +149,23 @@ class Bench {
     const auto source = files.open(arguments_.model.path).value();
     const auto file = tyto::file::open_model(source, arguments_.model.path, &files).value();
     const auto* table = file->find("token_embd.weight");
-    return table != nullptr && file->find("output.weight") != nullptr
-               ? static_cast<double>(table->bytes)
-               : 0;
+    double unread = table != nullptr && file->find("output.weight") != nullptr
+                        ? static_cast<double>(table->bytes)
+                        : 0;
+    // Tensors of experts have three dimensions. Rows are taken to choose theirs independently.
+    const double left_out = std::pow(unchosen_experts(*file), arguments_.batch);
+    for (const tyto::file::TensorInfo& tensor : file->tensors())
+      if (tensor.shape.size() == 3) unread += static_cast<double>(tensor.bytes) * left_out;
+    return unread;
+  }
+
+  // The share of experts that a row does not choose.
+  static double unchosen_experts(const tyto::file::ModelFile& file) {
+    const std::string family(file.metadata().text_or("general.architecture", "").value());
+    const auto experts = file.metadata().integer(family + ".expert_count");
+    const auto active = file.metadata().integer(family + ".expert_used_count");
+    if (!experts || !active || *experts == 0) return 0;
+    return 1 - static_cast<double>(*active) / static_cast<double>(*experts);
   }
 
   const BenchArguments& arguments_;

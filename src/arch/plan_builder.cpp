@@ -15,7 +15,7 @@ constexpr int kMaxWidth = 1 << 20;
 constexpr int kMaxContext = 1 << 24;
 constexpr int kMaxFeedForward = 1 << 22;
 constexpr int kMaxExperts = 1 << 10;
-constexpr std::int64_t kMaxRows = std::int64_t{1} << 30;
+constexpr std::int64_t kMostRows = std::int64_t{1} << 30;
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -76,12 +76,11 @@ float PlanBuilder::number_or(std::string_view key, double otherwise, double min,
 }
 
 Dims PlanBuilder::dims() {
-  const Dims d = dims_with_experts(0);
-  if (d.experts > 0)
+  if (const int experts = count_or("expert_count", 0, 0, kMaxExperts); experts > 0)
     reject(fail(ErrorCode::unsupported,
                 "{}: a mixture of experts ({}.expert_count is {}) is not supported in this family",
-                file_.name(), family_, d.experts));
-  return d;
+                file_.name(), family_, experts));
+  return dims_with_experts(0);
 }
 
 Dims PlanBuilder::dims_with_experts(int least) {
@@ -136,12 +135,18 @@ void PlanBuilder::read_experts(int least, Dims& d) {
                 {"expert_group_count", 1}};
   for (const auto& [key, most] : absent)
     if (const int value = count_or(key, 0, 0, kMaxFeedForward); value > most)
-      reject(fail(ErrorCode::unsupported, "{}: key {}.{} is {}, which is not supported",
-                  file_.name(), family_, key, value));
+      reject(fail(ErrorCode::unsupported, "{}: key {}.{} is {}, and at most {} is supported",
+                  file_.name(), family_, key, value, most));
   if (const float scale = number_or("expert_weights_scale", 1, -1e6, 1e6); scale != 0 && scale != 1)
     reject(fail(ErrorCode::unsupported,
                 "{}: key {}.expert_weights_scale is {}, and only 1 is supported", file_.name(),
                 family_, scale));
+  const auto sum_to_one = file_.metadata().flag_or(full_key("expert_weights_norm"), true);
+  if (!sum_to_one) return reject(sum_to_one.error());
+  if (!*sum_to_one)
+    reject(fail(ErrorCode::unsupported,
+                "{}: key {}.expert_weights_norm is false, and only true is supported", file_.name(),
+                family_));
 }
 
 Rope PlanBuilder::rope(const Dims& d, bool interleaved) {
@@ -211,11 +216,14 @@ Linear PlanBuilder::experts(std::string_view name, int count, int out, int in) {
   Linear linear;
   linear.weight = tensor(fmt::format("{}.weight", name), {count, out, in});
   linear.rows = out;
+  if (const std::string bias = fmt::format("{}.bias", name); file_.find(bias))
+    reject(fail(ErrorCode::unsupported, "{}: tensor {}: experts with biases are not supported",
+                file_.name(), bias));
   if (!linear.weight) return linear;
   const std::int64_t rows = std::int64_t{count} * out;
-  if (rows > kMaxRows)
+  if (rows > kMostRows)
     reject(fail(ErrorCode::unsupported, "{}: tensor {}.weight has {} rows, at most {} are served",
-                file_.name(), name, rows, kMaxRows));
+                file_.name(), name, rows, kMostRows));
   plan_.tensors[static_cast<std::size_t>(linear.weight.index)].shape = {rows, in};
   return linear;
 }

@@ -29,8 +29,8 @@ class PlanBuilder {
   int count_or(std::string_view key, int otherwise, int min, int max);
   float number(std::string_view key, double min, double max);
   float number_or(std::string_view key, double otherwise, double min, double max);
-  Dims dims();  // `unsupported` for a mixture of experts
-  Dims dims_with_experts(int least);
+  Dims dims();                        // `unsupported` for a mixture of experts
+  Dims dims_with_experts(int least);  // at least so many; 0: a family that may have none
   Rope rope(const Dims& dims, bool interleaved);
 
   // Tensors by name, with the shape they must have. linear and norm take "<name>.weight" and, if it
@@ -41,7 +41,8 @@ class PlanBuilder {
   Linear linear(std::string_view name, int out, int in);
   Linear linear_rows(std::string_view name, int first, int rows, int total, int in);
   Norm norm(std::string_view name, int width, float eps, bool center = false);
-  // "<name>.weight" [count, out, in]: that of the first of so many experts.
+  // Of a mixture of experts, as Moe has it: "<name>.weight" [count, out, in], in the plan
+  // [count * out, in]. A bias is `unsupported`.
   Linear experts(std::string_view name, int count, int out, int in);
   Linear output(const Dims& dims);  // "output", or the token table where the two are tied
 
