@@ -37,7 +37,7 @@ class Shape:
 SHAPES = {
     "tinyllama-1.1b": Shape(layers=22, width=2048, heads=32, kv_heads=4, ff=5632),
     "llama-2-7b": Shape(layers=32, width=4096, heads=32, kv_heads=32, ff=11008),
-    "experts-3.9b": Shape(layers=6, width=2048, heads=32, kv_heads=4, ff=768, experts=128, active=8),
+    "experts-1.4b": Shape(layers=2, width=2048, heads=32, kv_heads=4, ff=768, experts=128, active=8),
     "small": Shape(layers=2, width=512, heads=8, kv_heads=2, ff=1536),
 }
 
