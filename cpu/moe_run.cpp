@@ -29,7 +29,7 @@ class MoeRun final : public Run {
   void add_rows(const Product& product, const Group& of, int worker) const noexcept;
 
   const ExpertPlaces& places() const noexcept { return step_.layout.experts; }
-  std::span<const float> scores(int row) const noexcept {
+  std::span<float> scores(int row) const noexcept {
     const auto experts = static_cast<std::size_t>(part_.experts);
     return {step_.at<float>(places().scores) + static_cast<std::size_t>(row) * experts, experts};
   }
@@ -131,21 +131,7 @@ void MoeRun::normalize(int row, int worker) noexcept {
 }
 
 void MoeRun::score(int task, int worker) noexcept {
-  const Product product = router_.product(task);
-  const auto stride = static_cast<std::size_t>(product.columns());
-  const auto width = static_cast<std::size_t>(product.width());
-  float* const tile = step_.tile(worker, 0);
-  product.multiply(*product.factor, tile, stride, step_.kernel_scratch(worker));
-  for (int r = 0; r < product.rows; ++r) {
-    float* const from = tile + static_cast<std::size_t>(r) * stride;
-    if (product.factor->bias)
-      step_.isa.rows->add(product.factor->bias + product.first(), width, from);
-    std::copy_n(
-        from, width,
-        step_.at<float>(places().scores) +
-            static_cast<std::size_t>(product.row + r) * static_cast<std::size_t>(part_.experts) +
-            product.first());
-  }
+  put_product(step_, router_.product(task), worker, [this](int row) { return scores(row).data(); });
 }
 
 void MoeRun::choose(int row, int worker) noexcept {

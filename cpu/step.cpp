@@ -1,7 +1,6 @@
 #include "cpu/step.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "cpu/sincos.h"
 
@@ -245,17 +244,8 @@ class HeadRun final : public Run {
   }
 
   void multiply(int task, int worker) noexcept {
-    const Product product = logits_.product(task);
-    const auto stride = static_cast<std::size_t>(product.columns());
-    const auto width = static_cast<std::size_t>(product.width());
-    float* const tile = step_.tile(worker, 0);
-    product.multiply(*product.factor, tile, stride, step_.kernel_scratch(worker));
-    for (int r = 0; r < product.rows; ++r) {
-      float* const out = output(product.row + r).values.data() + product.first();
-      std::memcpy(out, tile + static_cast<std::size_t>(r) * stride, width * sizeof(float));
-      if (product.factor->bias)
-        step_.isa.rows->add(product.factor->bias + product.first(), width, out);
-    }
+    put_product(step_, logits_.product(task), worker,
+                [this](int i) { return output(i).values.data(); });
   }
 
   const Step& step_;

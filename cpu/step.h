@@ -1,5 +1,6 @@
 // The step under way, as all stages of a program see it, and the runs: what a plan's blocks became.
 #pragma once
+#include <cstring>
 #include <memory>
 #include <span>
 #include <vector>
@@ -106,6 +107,21 @@ Stage stage_of(T* run) {
             (static_cast<T*>(context)->*kMember)(index, worker);
           },
           run, 0};
+}
+
+// Puts a product with its bias where row_at(row of the product) says that the row's outputs begin.
+template <class RowAt>
+void put_product(const Step& step, const Product& product, int worker, RowAt row_at) noexcept {
+  const auto stride = static_cast<std::size_t>(product.columns());
+  const auto width = static_cast<std::size_t>(product.width());
+  float* const tile = step.tile(worker, 0);
+  product.multiply(*product.factor, tile, stride, step.kernel_scratch(worker));
+  for (int r = 0; r < product.rows; ++r) {
+    float* const out = row_at(product.row + r) + product.first();
+    std::memcpy(out, tile + static_cast<std::size_t>(r) * stride, width * sizeof(float));
+    if (product.factor->bias)
+      step.isa.rows->add(product.factor->bias + product.first(), width, out);
+  }
 }
 
 // stream[rows[i]] += product + bias, for the rows of a product: how attention and MLP end.
