@@ -31,6 +31,7 @@ class AttentionRun final : public Run {
   void add_out(int task, int worker) noexcept;
 
   void make_units() noexcept;
+  std::uint64_t cached_bytes() const noexcept;  // that units read
   void add_unit(int out, int rows, int& partials) noexcept;
   float* wide(int row) const noexcept {
     return step_.at<float>(step_.layout.wide) + static_cast<std::size_t>(row) * wide_stride_;
@@ -84,12 +85,12 @@ AttentionRun::AttentionRun(const Step& step, const AttentionPart& part, bool las
 }
 
 void AttentionRun::add_stages(std::vector<Stage>& stages) {
-  stages.push_back(stage_of<&AttentionRun::normalize>(this));
-  stages.push_back(stage_of<&AttentionRun::project>(this));
-  stages.push_back(stage_of<&AttentionRun::write_cache>(this));
-  stages.push_back(stage_of<&AttentionRun::attend>(this));
-  stages.push_back(stage_of<&AttentionRun::make_records>(this));
-  stages.push_back(stage_of<&AttentionRun::add_out>(this));
+  stages.push_back(stage_of<&AttentionRun::normalize>(this, "attention.norm"));
+  stages.push_back(stage_of<&AttentionRun::project>(this, "attention.qkv", qkv_.bytes()));
+  stages.push_back(stage_of<&AttentionRun::write_cache>(this, "attention.store"));
+  stages.push_back(stage_of<&AttentionRun::attend>(this, "attention.attend"));
+  stages.push_back(stage_of<&AttentionRun::make_records>(this, "attention.records"));
+  stages.push_back(stage_of<&AttentionRun::add_out>(this, "attention.out", out_.bytes()));
 }
 
 void AttentionRun::begin_step(Stage* stages) noexcept {
@@ -98,6 +99,7 @@ void AttentionRun::begin_step(Stage* stages) noexcept {
   stages[0].tasks = stages[2].tasks = rows;
   stages[1].tasks = qkv_.split(rows, step_.workers);
   stages[3].tasks = static_cast<int>(units_.size()) * part_.kv_heads;
+  stages[3].bytes = cached_bytes();
   stages[4].tasks = going_on;
   stages[5].tasks = out_.split(going_on, step_.workers);
 }
@@ -120,6 +122,19 @@ void AttentionRun::make_units() noexcept {
       ++next;
     add_unit(out, next - out, partials);
   }
+}
+
+std::uint64_t AttentionRun::cached_bytes() const noexcept {
+  std::uint64_t keys = 0;
+  for (const Unit& unit : units_) {
+    const auto row = static_cast<std::size_t>(unit.row),
+               last = row + static_cast<std::size_t>(unit.rows) - 1;
+    const int from = std::max(step_.begin[row], unit.first_split * kSplitKeys);
+    const int to = std::min(step_.end[last], unit.last_split * kSplitKeys);
+    keys += static_cast<std::uint64_t>(std::max(0, to - from));
+  }
+  const std::size_t page = part_layout(step_.cache.type(), part_.head_dim, part_.head_dim).bytes;
+  return keys * page / kPageTokens * static_cast<std::uint64_t>(part_.kv_heads);
 }
 
 void AttentionRun::add_unit(int out, int rows, int& partials) noexcept {

@@ -44,6 +44,7 @@ class CpuProgram final : public Program {
   void reserve();
   void bind();
   void copy(const StepInput& input, std::span<const Output> outputs) noexcept;
+  void run_traced(std::span<const Stage> stages) const noexcept;
 
   const std::shared_ptr<Runtime> runtime_;
   const StepLimits limits_;
@@ -139,14 +140,30 @@ void CpuProgram::copy(const StepInput& input, std::span<const Output> outputs) n
 Result<bool> CpuProgram::work(Clock::time_point until) {
   Team& team = *runtime_->impl().team;
   const std::span<const Stage> all = stages_;
+  const TraceSink* const sink = runtime_->impl().options.host.trace.get();
+  const bool traced = sink != nullptr && sink->wants_stages();
   while (next_ < runs_.size()) {
     const bool whole = until == Clock::time_point::max();
     const std::size_t last = whole ? runs_.size() : next_ + 1, first = first_stage_[next_];
-    team.run(all.subspan(first, first_stage_[last] - first));
+    const auto stages = all.subspan(first, first_stage_[last] - first);
+    if (traced)
+      run_traced(stages);
+    else
+      team.run(stages);
     next_ = last;
     if (!whole && next_ < runs_.size() && Clock::now() >= until) return false;
   }
   return true;
+}
+
+void CpuProgram::run_traced(std::span<const Stage> stages) const noexcept {
+  const Runtime::Impl& runtime = runtime_->impl();
+  for (const Stage& stage : stages) {
+    if (stage.tasks == 0) continue;
+    const auto begin = Clock::now();
+    runtime.team->run({&stage, 1});
+    runtime.trace(stage.name, begin, stage.bytes);
+  }
 }
 
 Result<> CpuProgram::finish() {

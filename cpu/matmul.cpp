@@ -34,6 +34,12 @@ int panels_of_task(const LinearKernel& kernel, int panels, int rows, int workers
                     std::max(1, static_cast<int>(kFewRowsFloats) / (rows * kernel.panel_rows)));
 }
 
+std::uint64_t Matmul::bytes() const noexcept {
+  std::uint64_t sum = 0;
+  for (const Factor& factor : factors_) sum += factor.bytes();
+  return sum;
+}
+
 int Matmul::split(int rows, int workers) noexcept {
   if (rows == 0) return 0;
   rows_ = rows;

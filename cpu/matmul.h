@@ -2,6 +2,7 @@
 // tasks of whole panels. How it is split makes no difference to any result.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "cpu/kernel_table.h"
@@ -19,6 +20,8 @@ struct Factor {
   ActivationLayout record_layout;
   const float* bias;  // [rows]; null: none
   int column;         // of the first output in the stage's result
+
+  std::size_t bytes() const noexcept { return static_cast<std::size_t>(panel_count) * panel_bytes; }
 };
 
 // What one task computes: rows [row, row + rows) of panels [panel, panel + panels) of a factor.
@@ -48,6 +51,7 @@ class Matmul {
  public:
   void add(const Factor& factor) { factors_.push_back(factor); }
   const std::vector<Factor>& factors() const noexcept { return factors_; }
+  std::uint64_t bytes() const noexcept;  // of weights
 
   // Tasks for a product of `rows` rows on so many workers. No task computes more than the larger of
   // kFewRowsFloats and task_floats() of the first factor's kernel.

@@ -94,14 +94,14 @@ MoeRun::MoeRun(const Step& step, const MoePart& part, const std::vector<int>& ro
 }
 
 void MoeRun::add_stages(std::vector<Stage>& stages) {
-  stages.push_back(stage_of<&MoeRun::normalize>(this));
-  stages.push_back(stage_of<&MoeRun::score>(this));
-  stages.push_back(stage_of<&MoeRun::choose>(this));
-  stages.push_back(stage_of<&MoeRun::group>(this));
-  stages.push_back(stage_of<&MoeRun::take_records>(this));
-  stages.push_back(stage_of<&MoeRun::widen>(this));
-  stages.push_back(stage_of<&MoeRun::make_records>(this));
-  stages.push_back(stage_of<&MoeRun::narrow>(this));
+  stages.push_back(stage_of<&MoeRun::normalize>(this, "experts.norm"));
+  stages.push_back(stage_of<&MoeRun::score>(this, "experts.scores", router_.bytes()));
+  stages.push_back(stage_of<&MoeRun::choose>(this, "experts.choose"));
+  stages.push_back(stage_of<&MoeRun::group>(this, "experts.group"));
+  stages.push_back(stage_of<&MoeRun::take_records>(this, "experts.gather"));
+  stages.push_back(stage_of<&MoeRun::widen>(this, "experts.up"));
+  stages.push_back(stage_of<&MoeRun::make_records>(this, "experts.records"));
+  stages.push_back(stage_of<&MoeRun::narrow>(this, "experts.down"));
 }
 
 // How many groups there will be is not known before rows have chosen: tasks of those that do not
@@ -123,6 +123,9 @@ void MoeRun::begin_step(Stage* stages) noexcept {
   down_panels_ = panels_of_task(*down_.kernel, down_.panels, rows, step_.workers);
   stages[5].tasks = most_groups * up_tasks_;
   stages[7].tasks = ceil_div(down_.panels, down_panels_);
+  const auto experts = static_cast<std::uint64_t>(most_groups);
+  stages[5].bytes = experts * (up_.bytes() + gate_.bytes());
+  stages[7].bytes = experts * down_.bytes();
 }
 
 void MoeRun::normalize(int row, int worker) noexcept {

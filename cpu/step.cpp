@@ -73,7 +73,7 @@ class StartRun final : public Run {
   }
 
   void add_stages(std::vector<Stage>& stages) override {
-    stages.push_back(stage_of<&StartRun::start_row>(this));
+    stages.push_back(stage_of<&StartRun::start_row>(this, "embed"));
   }
   void begin_step(Stage* stages) noexcept override {
     stages->tasks = static_cast<int>(step_.rows.size());
@@ -151,10 +151,11 @@ class MlpRun final : public Run {
   }
 
   void add_stages(std::vector<Stage>& stages) override {
-    stages.push_back(stage_of<&MlpRun::normalize>(this));
-    stages.push_back(stage_of<&MlpRun::widen>(this));
-    stages.push_back(stage_of<&MlpRun::make_records>(this));
-    stages.push_back(stage_of<&MlpRun::narrow>(this));
+    stages.push_back(stage_of<&MlpRun::normalize>(this, "mlp.norm"));
+    const std::uint64_t gate_bytes = gate_.kernel ? gate_.bytes() : 0;
+    stages.push_back(stage_of<&MlpRun::widen>(this, "mlp.up", up_.bytes() + gate_bytes));
+    stages.push_back(stage_of<&MlpRun::make_records>(this, "mlp.records"));
+    stages.push_back(stage_of<&MlpRun::narrow>(this, "mlp.down", down_.bytes()));
   }
 
   void begin_step(Stage* stages) noexcept override {
@@ -223,8 +224,8 @@ class HeadRun final : public Run {
   }
 
   void add_stages(std::vector<Stage>& stages) override {
-    stages.push_back(stage_of<&HeadRun::normalize>(this));
-    stages.push_back(stage_of<&HeadRun::multiply>(this));
+    stages.push_back(stage_of<&HeadRun::normalize>(this, "head.norm"));
+    stages.push_back(stage_of<&HeadRun::multiply>(this, "head.logits", logits_.bytes()));
   }
 
   void begin_step(Stage* stages) noexcept override {

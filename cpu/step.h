@@ -102,11 +102,11 @@ std::unique_ptr<Run> new_head_run(const Step& step, const HeadPart& part);
 
 // A stage whose task is a member function of a run.
 template <auto kMember, class T>
-Stage stage_of(T* run) {
+Stage stage_of(T* run, const char* name, std::uint64_t bytes = 0) {
   return {[](void* context, int index, int worker) noexcept {
             (static_cast<T*>(context)->*kMember)(index, worker);
           },
-          run, 0};
+          run, 0, name, bytes};
 }
 
 // Puts a product with its bias where row_at(row of the product) says that the row's outputs begin.

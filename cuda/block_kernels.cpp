@@ -12,10 +12,11 @@ namespace {
 class Builder {
  public:
   Builder(const Plan& plan, const Lowered& lowered, const std::byte* weights,
-          const CudaCache& cache, const Workspace& places, std::byte* workspace, Order order,
+          const CudaCache& cache, const Workspace& places, std::byte* workspace, const Queue& queue,
           std::shared_ptr<const Blas> blas)
       : plan_(plan),
-        order_(order),
+        order_(queue.order),
+        blocks_(kNormalizingBlocks * queue.multiprocessors),
         blas_(std::move(blas)),
         lowered_(lowered),
         weights_(weights),
@@ -80,18 +81,19 @@ class Builder {
     }
     heads.cache = cache_.view(b.cache, layers_[size(b.cache)]++);
 
-    const Records input = normalized(b.norm);
-    multiply({{b.q, heads.q, q_width}, {b.k, heads.k, kv_width}, {b.v, heads.v, kv_width}}, input);
-    add([=, step = step_](const Bucket& n, cudaStream_t s) {
-      return store_heads(heads, step, n.rows, s);
-    });
+    multiply({{b.q, heads.q, q_width}, {b.k, heads.k, kv_width}, {b.v, heads.v, kv_width}},
+             stream(b.norm), &Bucket::rows);
     const Partials partials{floats(places_.partial_sums),
                             reinterpret_cast<float2*>(workspace_ + places_.partial_state)};
-    const Attend attention{heads, b.scale, places_.step.tiling_of(b), partials};
+    const Attend attention{heads, b.scale, places_.step.tiling_of(b), tile_rows(b), partials};
     const Merge merged{partials, b.heads, b.head_dim, records(places_.inner, q_width)};
     const auto splits = [context = plan_.context, order = order_](const Bucket& n) {
       return splits_of(context, n.rows, order);
     };
+    add([=, step = step_](const Bucket& n, cudaStream_t s) {
+      if (readies_heads(attention, splits(n), n.rows)) return cudaSuccess;
+      return store_heads(heads, step, n.rows, s);
+    });
     add([=, step = step_](const Bucket& n, cudaStream_t s) {
       return attend(attention, step, splits(n), n.rows, s);
     });
@@ -102,7 +104,7 @@ class Builder {
   }
 
   void build(const Mlp& b) {
-    const Records input = normalized(b.norm);
+    const Normalize input = stream(b.norm);
     const int width = outputs_of(plan_, b.up);
     Activate act{};
     std::vector<Wanted> wanted = {{b.up, floats(places_.up), width}};
@@ -110,20 +112,36 @@ class Builder {
       wanted.push_back({b.gate, floats(places_.gate), width});
       act.gate = floats(places_.gate);
     }
-    multiply(wanted, input);
     act.up = floats(places_.up);
     act.width = width;
     act.act = b.act;
     act.count = &step_.counts->rows;
     act.to = records(places_.inner, width);
-    add([=](const Bucket& n, cudaStream_t s) { return activate(act, n.rows, s); });
+
+    const Grouped products = grouped(wanted);
+    const bool one_kernel = act.gate && products.size() == 1;
+    const auto fused = [one_kernel](const Bucket& n) {
+      return one_kernel && n.rows <= kMostActivatedRows;
+    };
+    normalize_for(products, input, &Bucket::rows);
+    for (const auto& [format, parts] : products)
+      add([=, format = format, parts = parts, blocks = blocks_,
+           apart = product(format, parts, input, &Bucket::rows)](const Bucket& n, cudaStream_t s) {
+        return fused(n) ? format->multiply_activated(parts, input, act, n.rows, blocks, s)
+                        : apart(n, s);
+      });
+    add([=](const Bucket& n, cudaStream_t s) {
+      return fused(n) ? cudaSuccess : activate(act, n.rows, s);
+    });
     multiply({{b.down, floats(places_.stream), plan_.width, true}}, act.to);
   }
 
   void build(const Moe& b) {
     const ExpertPlaces& at = places_.experts;
     const int width = b.up.rows, active = b.active;
-    const Records input = normalized(b.norm);
+    const Normalize normalized = stream(b.norm);
+    const Records input = normalized.to;
+    add([=](const Bucket& n, cudaStream_t s) { return normalize(normalized, n.rows, s); });
     multiply({{b.router, floats(at.scores), b.experts}}, input);
     const Experts x{floats(at.scores),
                     reinterpret_cast<Choice*>(workspace_ + at.choices),
@@ -140,11 +158,12 @@ class Builder {
     add([=](const Bucket& n, cudaStream_t s) {
       return take_records(x, input, members, n.rows * active, s);
     });
-    multiply({{b.up, floats(at.up), width}, {b.gate, floats(at.gate), width}}, members, &x);
+    multiply_by_experts({{b.up, floats(at.up), width}, {b.gate, floats(at.gate), width}}, members,
+                        x);
     const Activate act{floats(at.gate), floats(at.up), width,
                        b.act,           x.members,     records(at.inner, width, at.forms)};
     add([=](const Bucket& n, cudaStream_t s) { return activate(act, n.rows * active, s); });
-    multiply({{b.down, floats(at.results), plan_.width}}, act.to, &x);
+    multiply_by_experts({{b.down, floats(at.results), plan_.width}}, act.to, x);
     add([=, step = step_, results = floats(at.results), to = floats(places_.stream),
          columns = plan_.width](const Bucket& n, cudaStream_t s) {
       return add_members(x, step, results, columns, to, n.rows, s);
@@ -152,15 +171,10 @@ class Builder {
   }
 
   void build(const Head& b) {
-    const Normalize wanted{norm(b.norm),  floats(places_.stream),
-                           plan_.width,   &step_.counts->outputs,
-                           step_.outputs, records(places_.input, plan_.width)};
-    add([=](const Bucket& n, cudaStream_t s) { return normalize(wanted, n.outputs, s); });
-    Products logits;
-    logits.parts[logits.count++] = {
-        matrix(b.logits.weight, b.logits.first_row, plan_.vocab),
-        {wanted.count, bias(b.logits), floats(places_.logits), plan_.vocab, false}};
-    add_products(placed(b.logits.weight).matrix, logits, wanted.to, &Bucket::outputs);
+    Normalize input = stream(b.norm);
+    input.count = &step_.counts->outputs;
+    input.rows = step_.outputs;
+    multiply({{b.logits, floats(places_.logits), plan_.vocab}}, input, &Bucket::outputs);
 
     const Rank rank{floats(places_.logits),
                     plan_.vocab,
@@ -176,24 +190,23 @@ class Builder {
     });
   }
 
-  // The whole stream, normalized.
-  Records normalized(const Norm& of) {
-    const Normalize all{norm(of),    floats(places_.stream),
-                        plan_.width, &step_.counts->rows,
-                        nullptr,     records(places_.input, plan_.width)};
-    add([=](const Bucket& n, cudaStream_t s) { return normalize(all, n.rows, s); });
-    return all.to;
+  // All rows of the stream.
+  Normalize stream(const Norm& of) const {
+    return {norm(of),    floats(places_.stream),
+            plan_.width, &step_.counts->rows,
+            nullptr,     records(places_.input, plan_.width)};
   }
+
   struct Wanted {
     const Linear& linear;
     float* out;
     int stride;
     bool adds = false;
   };
-  // Those of one format in one kernel. experts: not null: of them, and of their records.
-  void multiply(const std::vector<Wanted>& wanted, const Records& x,
-                const Experts* experts = nullptr) {
-    std::vector<std::pair<const MatrixFormat*, Products>> kernels;
+  // Those of one format, in one kernel.
+  using Grouped = std::vector<std::pair<const MatrixFormat*, Products>>;
+  Grouped grouped(const std::vector<Wanted>& wanted, const std::int32_t* count = nullptr) const {
+    Grouped kernels;
     for (const Wanted& each : wanted) {
       const Linear& l = each.linear;
       const MatrixFormat* const format = placed(l.weight).matrix;
@@ -202,41 +215,66 @@ class Builder {
       if (at == kernels.end()) at = kernels.insert(at, {format, {}});
       at->second.parts[at->second.count++] = {
           matrix(l.weight, l.first_row, outputs_of(plan_, l)),
-          {&step_.counts->rows, bias(l), each.out, each.stride, each.adds}};
+          {count ? count : &step_.counts->rows, bias(l), each.out, each.stride, each.adds}};
     }
-    for (const auto& [format, products] : kernels) {
-      if (experts)
-        add_expert_products(format, products, x, *experts);
-      else
-        add_products(format, products, x, &Bucket::rows);
+    return kernels;
+  }
+
+  void multiply(const std::vector<Wanted>& wanted, const Records& x) {
+    for (const auto& [format, parts] : grouped(wanted))
+      add(product(format, parts, x, &Bucket::rows));
+  }
+  void multiply(const std::vector<Wanted>& wanted, const Normalize& input, int Bucket::*count) {
+    const Grouped products = grouped(wanted, input.count);
+    normalize_for(products, input, count);
+    for (const auto& [format, parts] : products) add(product(format, parts, input, count));
+  }
+  void multiply_by_experts(const std::vector<Wanted>& wanted, const Records& x, const Experts& of) {
+    for (auto [format, parts] : grouped(wanted)) {
+      parts.groups = of.groups;
+      add([=, format = format, parts = parts, order = order_](const Bucket& n, cudaStream_t s) {
+        Products shared = parts;
+        shared.most_groups = std::min(of.experts, n.rows * of.active);
+        return format->multiply(shared, x, n.rows, order, s);
+      });
     }
   }
-  void add_expert_products(const MatrixFormat* format, Products products, const Records& x,
-                           const Experts& of) {
-    products.groups = of.groups;
-    add([=, order = order_](const Bucket& n, cudaStream_t s) {
-      Products shared = products;
-      shared.most_groups = std::min(of.experts, n.rows * of.active);
-      return format->multiply(shared, x, n.rows, order, s);
+
+  // Queued where a kernel of the products does not normalize its rows itself.
+  void normalize_for(const Grouped& products, const Normalize& input, int Bucket::*count) {
+    int most = kMostActivatedRows;
+    for (const auto& [format, parts] : products)
+      most = std::min(most, format->normalized_rows(input.width));
+    add([=](const Bucket& n, cudaStream_t s) {
+      return n.*count <= most ? cudaSuccess : normalize(input, n.*count, s);
     });
   }
-  void add_products(const MatrixFormat* format, const Products& products, const Records& x,
-                    int Bucket::*count) {
+  Kernel product(const MatrixFormat* format, const Products& parts, const Normalize& input,
+                 int Bucket::*count) const {
+    return [=, blocks = blocks_, given = product(format, parts, input.to, count)](const Bucket& n,
+                                                                                  cudaStream_t s) {
+      return n.*count <= format->normalized_rows(input.width)
+                 ? format->multiply_normalized(parts, input, n.*count, blocks, s)
+                 : given(n, s);
+    };
+  }
+  Kernel product(const MatrixFormat* format, const Products& parts, const Records& x,
+                 int Bucket::*count) const {
     const Kernel kernel = [=, order = order_](const Bucket& n, cudaStream_t s) {
-      return format->multiply(products, x, n.*count, order, s);
+      return format->multiply(parts, x, n.*count, order, s);
     };
     if (!blas_ || !LargeProducts::serves(*format) || (format->expand && !places_.expanded_bytes))
-      return add(kernel);
+      return kernel;
     const auto large =
-        std::make_shared<LargeProducts>(blas_, *format, products, x, workspace_ + places_.blas,
+        std::make_shared<LargeProducts>(blas_, *format, parts, x, workspace_ + places_.blas,
                                         workspace_ + places_.expanded, places_.expanded_bytes);
-    add([=](const Bucket& n, cudaStream_t s) {
+    return [=](const Bucket& n, cudaStream_t s) {
       bool served = n.*count >= LargeProducts::least_rows(*format);
       if (served)
         if (const cudaError_t code = large->multiply(n.*count, s, served); code != cudaSuccess)
           return code;
       return served ? cudaSuccess : kernel(n, s);
-    });
+    };
   }
 
   void add(Kernel kernel) { kernels_.push_back(std::move(kernel)); }
@@ -278,6 +316,7 @@ class Builder {
 
   const Plan& plan_;
   const Order order_;
+  const int blocks_;  // of kernels that normalize their rows themselves
   const std::shared_ptr<const Blas> blas_;
   const Lowered& lowered_;
   const std::byte* const weights_;
@@ -294,9 +333,9 @@ class Builder {
 std::vector<std::vector<Kernel>> block_kernels(const Plan& plan, Slice slice,
                                                const Lowered& lowered, const std::byte* weights,
                                                const CudaCache& cache, const Workspace& places,
-                                               std::byte* workspace, Order order,
+                                               std::byte* workspace, const Queue& queue,
                                                std::shared_ptr<const Blas> blas) {
-  Builder builder(plan, lowered, weights, cache, places, workspace, order, std::move(blas));
+  Builder builder(plan, lowered, weights, cache, places, workspace, queue, std::move(blas));
   std::vector<std::vector<Kernel>> blocks;
   const bool embeds = std::holds_alternative<Embed>(plan.blocks[size(slice.first)]);
   std::vector<Kernel> first = builder.begin(embeds);

@@ -7,6 +7,7 @@
 #include "cuda/buckets.h"
 #include "cuda/cuda_cache.h"
 #include "cuda/lowered.h"
+#include "cuda/queue.h"
 
 namespace tyto::cuda {
 
@@ -19,7 +20,7 @@ using Kernel = std::function<cudaError_t(const Bucket&, cudaStream_t)>;
 std::vector<std::vector<Kernel>> block_kernels(const Plan& plan, Slice slice,
                                                const Lowered& lowered, const std::byte* weights,
                                                const CudaCache& cache, const Workspace& places,
-                                               std::byte* workspace, Order order,
+                                               std::byte* workspace, const Queue& queue,
                                                std::shared_ptr<const Blas> blas);
 
 }  // namespace tyto::cuda

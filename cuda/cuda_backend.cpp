@@ -75,6 +75,7 @@ Result<std::unique_ptr<Backend>> new_cuda_backend(int device, const CudaOptions&
                 devices.size());
   auto queue = std::make_shared<Queue>();
   queue->device = device;
+  queue->multiprocessors = devices[static_cast<std::size_t>(device)].multiprocessors;
   queue->order = options.reproducible ? Order::reproducible : Order::fastest;
   TYTO_TRY(queue->stream, new_stream(device, options.high_priority));
   return std::unique_ptr<Backend>(std::make_unique<CudaBackend>(std::move(queue)));

@@ -38,7 +38,7 @@ class CudaProgram : public Program {
       TYTO_TRY(blas, Blas::open(queue_->device));
     }
     blocks_ = block_kernels(plan, slice, weights.lowered, weights.memory.data(), cache, places_,
-                            workspace_.data(), queue_->order, std::move(blas));
+                            workspace_.data(), *queue_, std::move(blas));
     next_ = blocks_.size();
     // A step of no rows first, since a kernel's code may be loaded when it first runs, and not
     // while a graph is captured.

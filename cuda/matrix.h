@@ -120,6 +120,12 @@ struct FileRows {
   std::int32_t* not_finite;  // the least row with such a value, if that is less; null: not wanted
 };
 
+struct Normalize;  // blocks.h
+struct Activate;
+
+inline constexpr int kMostActivatedRows = 8;  // that multiply_activated takes
+inline constexpr int kNormalizingBlocks = 2;  // of a kernel that normalizes rows, to a processor
+
 struct MatrixFormat {
   const quant::Format* format;
   Forms (*forms)(Order);  // of activations
@@ -127,6 +133,16 @@ struct MatrixFormat {
   cudaError_t (*pack)(const FileRows&, const MatrixLayout&, std::byte* matrix, cudaStream_t);
   // `rows`: at most so many records are there, of each expert where there are experts.
   cudaError_t (*multiply)(const Products&, const Records&, int rows, Order, cudaStream_t);
+  // Up to how many rows of so many values blocks normalize for themselves.
+  int (*normalized_rows)(int width);
+  // Products with rows that are normalized on the way: nobody has to write Normalize::to.
+  // `blocks`: at most so many, of kernels that normalize.
+  cudaError_t (*multiply_normalized)(const Products&, const Normalize&, int rows, int blocks,
+                                     cudaStream_t);
+  // act(gate) * up as records, for up to kMostActivatedRows rows; up and gate are the parts. Rows
+  // are normalized on the way up to normalized_rows, and else they are Normalize::to.
+  cudaError_t (*multiply_activated)(const Products&, const Normalize&, const Activate&, int rows,
+                                    int blocks, cudaStream_t);
   // stream[row] = table[token], or a row of StepView::hidden where there is no token; [row][width].
   // With positions: stream[row] += table[position] where there is a token.
   cudaError_t (*embed)(const MatrixView& table, bool positions, const StepView&, float* stream,

@@ -68,6 +68,18 @@ __device__ inline Wide load(const void* at) {
   return *static_cast<const Wide*>(at);
 }
 
+// Many values by 16 bytes at a time; `from` is a multiple of 16.
+template <class Value, int kCount>
+__device__ inline void load_values(const void* from, Value (&values)[kCount]) {
+  constexpr int kPieces = kCount * static_cast<int>(sizeof(Value)) / 16;
+  static_assert(sizeof(values) == 16 * kPieces);
+  TYTO_UNROLL
+  for (int i = 0; i < kPieces; ++i) {
+    const auto piece = load<uint4>(static_cast<const uint4*>(from) + i);
+    memcpy(reinterpret_cast<std::byte*>(values) + i * sizeof(piece), &piece, sizeof(piece));
+  }
+}
+
 // Queues a kernel. Where its code can wait for the kernel before it (begin_kernel), it may be
 // placed on the device while that one still runs.
 template <class... Parameters, class... Arguments>
@@ -76,8 +88,8 @@ cudaError_t launch_shared(void (*kernel)(Parameters...), dim3 grid, int threads,
   cudaFuncAttributes found{};
   if (const cudaError_t code = cudaFuncGetAttributes(&found, kernel); code != cudaSuccess)
     return code;
-  constexpr int kWithoutAsking = 48 << 10;
-  if (shared_bytes > kWithoutAsking) {
+  constexpr std::size_t kWithoutAsking = 48 << 10;
+  if (found.sharedSizeBytes + static_cast<std::size_t>(shared_bytes) > kWithoutAsking) {
     const cudaError_t code =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
     if (code != cudaSuccess) return code;

@@ -10,9 +10,9 @@
 
 namespace tyto::cuda {
 
-// The first statement of every kernel: the next one may be placed beside it, and the one before has
-// ended and its results are here. Kernels that are launched without "programmatic" order (launch()
-// in prim.cuh) find that so already.
+// Before a kernel touches what another one writes or reads: the next one may be placed beside it,
+// and the one before has ended and its results are here. Kernels that are launched without
+// "programmatic" order (launch() in prim.cuh) find that so already.
 __device__ inline void begin_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
@@ -36,6 +36,11 @@ __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" :
 template <int kPending>
 __device__ inline void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// Asks for the cache line to come to the second level: 128 bytes, or what the device makes of it.
+__device__ inline void prefetch(const void* global) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(global));
 }
 
 // c += a b by a warp: a has 16 rows, b 8 columns, and k is 8 words of 4 bytes. Lane 4 g + t holds

@@ -7,6 +7,7 @@ namespace tyto::cuda {
 
 struct Queue {
   int device = 0;
+  int multiprocessors = 1;
   Order order = Order::fastest;
   Stream stream;
 };

@@ -47,7 +47,10 @@ inline const Steps kSteps = {{{0, 0, 37}, {1, 0, 21}},
 inline const Steps kShortSteps = {{{0, 0, 5}, {1, 0, 3}},
                                   {{0, 5, 1}, {1, 3, 1}, {2, 0, 4}},
                                   {{0, 6, 9}},
-                                  {{0, 15, 1}, {2, 4, 2}}};
+                                  {{0, 15, 1}, {2, 4, 2}},
+                                  {{0, 16, 1}},
+                                  {{0, 17, 2}},
+                                  {{1, 4, 1}, {0, 19, 1}}};
 
 inline constexpr Capacity kShortCapacity{.rows = 12, .sequences = 4, .outputs = 12};
 

@@ -131,6 +131,18 @@ TEST_CASE("Widths that are multiples of nothing go by tensor cores", "[cuda][gpu
   }
 }
 
+TEST_CASE("Rows that fill a block's shared memory are normalized all the same", "[cuda][gpu]") {
+  if (no_device("wide rows on CUDA")) return;
+  PlanShape shape;
+  shape.layers = 1;
+  shape.width = GENERATE(6144, 12288);  // two rows of floats, or one, have what is free to use
+  shape.ff = shape.vocab = 40;
+  shape.format = "f16";
+  const Steps steps = {{{0, 0, 2}}, {{0, 2, 1}}};
+  CHECK(test::compare(cuda_backend, shape, CacheType::f32, difference, steps, kShortCapacity) <
+        2e-5f);
+}
+
 TEST_CASE("Experts agree with the reference backend on CUDA, in every format", "[cuda][gpu]") {
   if (no_device("experts on CUDA")) return;
   for (const quant::Format* format : quant::formats()) {
@@ -241,7 +253,11 @@ TEST_CASE("Keys that are cut into splits are all attended to", "[cuda][gpu]") {
   shape.kv_heads = 2;
   shape.head_dim = shape.rope.dims = 32;
   shape.context = 512;
-  const Steps steps = {{{0, 0, 90}}, {{0, 90, 60}, {1, 0, 2}}, {{0, 150, 1}, {1, 2, 1}}};
+  const Steps steps = {{{0, 0, 90}},
+                       {{0, 90, 60}, {1, 0, 2}},
+                       {{0, 150, 1}, {1, 2, 1}},
+                       {{0, 151, 1}},
+                       {{0, 152, 3}}};
   for (const auto make : {cuda_backend, reproducible_backend})
     CHECK(test::compare(make, shape, type, square_difference, steps, kComparedCapacity) < 1e-4f);
 }
@@ -266,9 +282,11 @@ TEST_CASE("A row's bits on CUDA do not depend on its company where that is asked
   Rig alone(reproducible_backend(), *model, CacheType::bf16, kCapacity);
   const auto all = together.run(tokens, {{1, 0, 70}, {0, 0, kTokens}});
   std::vector<float> single;
-  for (int i = 0; i < kTokens; ++i) {
-    const auto row = alone.run(tokens, {{0, i, 1}});
-    single.insert(single.end(), row.begin(), row.end());
+  for (int i = 0, chunk = 1, next = 1; i < kTokens;) {  // 1, 1, 2, 3, 5, 8
+    const auto rows = alone.run(tokens, {{0, i, chunk}});
+    single.insert(single.end(), rows.begin(), rows.end());
+    i += chunk;
+    chunk = std::exchange(next, chunk + next);
   }
   CHECK(std::vector<float>(all.end() - static_cast<std::ptrdiff_t>(single.size()), all.end()) ==
         single);

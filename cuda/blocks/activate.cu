@@ -3,24 +3,13 @@
 // Launch    a warp per row and unit of 32 values
 // Measured  on no device yet
 #include "cuda/blocks/blocks.h"
+#include "cuda/kernels/activation.cuh"
 #include "cuda/kernels/records.cuh"
 
 namespace tyto::cuda {
 namespace {
 
 constexpr int kWarps = 4;
-
-__device__ float activated(Activation act, float x) {
-  switch (act) {
-    case Activation::silu:
-      return x / (1.0f + expf(-x));
-    case Activation::gelu:
-      return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-    case Activation::gelu_tanh:
-      return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-  }
-  return x;
-}
 
 __global__ void __launch_bounds__(kWarps* kWarp) activate_kernel(Activate a) {
   begin_kernel();

@@ -4,6 +4,8 @@
 //           wherever a row's keys begin, and their results are merged in the order of warps: so a
 //           row's bits depend on where its keys are cut and on nothing else
 // Measured  on no device yet
+#include <algorithm>
+
 #include "cuda/blocks/attend.h"
 
 namespace tyto::cuda {
@@ -13,7 +15,7 @@ constexpr int kWarps = 8, kPerLane = kMaxHead / kWarp;
 
 template <class Cache>
 __global__ void __launch_bounds__(kWarps* kWarp)
-    attend_kernel(Attend a, StepView step, int splits) {
+    attend_kernel(Attend a, StepView step, int splits, bool readies) {
   __shared__ float q[kMaxHead], sums[kWarps][kMaxHead], largest[kWarps], totals[kWarps];
   begin_kernel();
   const Heads& h = a.heads;
@@ -27,8 +29,15 @@ __global__ void __launch_bounds__(kWarps* kWarp)
                     to = index * splits + split;
   const int begin = max(row.begin, split * row.split_length);
   const int end = min(row.end, (split + 1) * row.split_length);
+  if (readies && warp < 2 && stores_here(row, split, splits))
+    store_head<Cache>(h, step, r, kv_head, warp == 1, sums[warp]);
   if (begin >= end) return;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kWarps * kWarp) q[i] = h.q[index * n + i];
+  if (warp == 0) {
+    if (readies)
+      take_query(h, r, head, q);
+    else
+      load_head(h.q + index * n, n, q);
+  }
   __syncthreads();
 
   // Online softmax (Milakov and Gimelshein 2018) of this warp's pages.
@@ -72,19 +81,25 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 
 }  // namespace
 
-cudaError_t attend_rows(const Attend& a, const StepView& step, int splits, int rows,
+cudaError_t attend_rows(const Attend& a, const StepView& step, int splits, int rows, bool readies,
                         cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(a.heads.heads),
                   static_cast<unsigned>(splits));
   return with_cache(a.heads.cache.type, [&]<class Cache>() {
-    return launch(attend_kernel<Cache>, grid, kWarps * kWarp, stream, a, step, splits);
+    return launch(attend_kernel<Cache>, grid, kWarps * kWarp, stream, a, step, splits, readies);
   });
+}
+
+bool readies_heads(const Attend& a, int splits, int rows) noexcept {
+  constexpr int kMost = 4;  // by count: a block readies the heads of its rows one after the other
+  return tiles_serve(a.heads) ? splits > 1 && rows <= std::min(kMost, a.tile_rows) : rows <= 1;
 }
 
 cudaError_t attend(const Attend& a, const StepView& step, int splits, int rows,
                    cudaStream_t stream) {
-  return tiles_serve(a.heads) ? attend_tiles(a, step, splits, rows, stream)
-                              : attend_rows(a, step, splits, rows, stream);
+  const bool readies = readies_heads(a, splits, rows);
+  return tiles_serve(a.heads) ? attend_tiles(a, step, splits, rows, readies, stream)
+                              : attend_rows(a, step, splits, rows, readies, stream);
 }
 
 }  // namespace tyto::cuda

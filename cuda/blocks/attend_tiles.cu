@@ -34,12 +34,13 @@ struct TileAttention {
   float sums[kBlocks][4][4] = {};
   float most[2] = {-INFINITY, -INFINITY}, total[2] = {};  // total: of this lane's keys
 
-  __device__ void load_query(const Heads& h, const Vectors& v, float scale) {
+  // ready: not null: its vectors are here already, as ReadyVectors.
+  __device__ void load_query(const Heads& h, const Vectors& v, const float* ready, float scale) {
     const int t = lane_index() % 4;
     for (int half = 0; half < 2; ++half) {
       const float* const from =
-          h.q +
-          (static_cast<std::size_t>(max(v.row[half], 0)) * h.heads + max(v.head[half], 0)) * kDims;
+          ready ? ready + (lane_index() / 4 + 8 * half) * (kDims + 4)
+                : head_of(h.q, max(v.row[half], 0), max(v.head[half], 0), h.heads, kDims);
       for (int j = 0; j < kBlocks; ++j)
         for (int step = 0; step < 2; ++step)
           for (int word = 0; word < 2; ++word) {
@@ -123,20 +124,51 @@ struct TileAttention {
   __device__ float& sum(int half, int j, int i) { return sums[j][i % 4][2 * half + i / 4]; }
 };
 
+struct Vector {
+  int row, head;  // row -1: there is none
+};
+__device__ Vector vector_of(const Heads& h, const Tile& tile, int kv_head, int chunk, int index) {
+  const int group = h.heads / h.kv_heads, of_row = min(group, kVectors);
+  const int row = index / of_row, head = chunk * kVectors + index % of_row;
+  const bool there = row < tile.rows && head < group;
+  return {there ? tile.first + row : -1, kv_head * group + head};
+}
+
 __device__ Vectors vectors_of(const Heads& h, const StepView& step, const Tile& tile, int kv_head,
                               int chunk) {
-  const int group = h.heads / h.kv_heads, of_row = min(group, kVectors);
   Vectors v;
   for (int half = 0; half < 2; ++half) {
-    const int index = lane_index() / 4 + 8 * half;
-    const int row = index / of_row, head = chunk * kVectors + index % of_row;
-    const bool there = row < tile.rows && head < group;
-    v.row[half] = there ? tile.first + row : -1;
-    v.head[half] = kv_head * group + head;
-    v.begin[half] = there ? step.rows[tile.first + row].begin : 0;
-    v.end[half] = there ? step.rows[tile.first + row].end : 0;
+    const Vector vector = vector_of(h, tile, kv_head, chunk, lane_index() / 4 + 8 * half);
+    const bool there = vector.row >= 0;
+    v.row[half] = vector.row;
+    v.head[half] = vector.head;
+    v.begin[half] = there ? step.rows[vector.row].begin : 0;
+    v.end[half] = there ? step.rows[vector.row].end : 0;
   }
   return v;
+}
+
+// By a whole block: those keys and values of a tile's rows that its split takes in, to the cache.
+template <class Cache, int kDims>
+__device__ void store_heads_of(const Heads& h, const StepView& step, const Tile& tile, int kv_head,
+                               int split, int splits) {
+  __shared__ float heads[kWarps][kDims];
+  for (int i = warp_index(); i < 2 * tile.rows; i += kWarps) {
+    const int r = tile.first + i / 2;
+    if (stores_here(step.rows[r], split, splits))
+      store_head<Cache>(h, step, r, kv_head, i % 2 != 0, heads[warp_index()]);
+  }
+}
+
+// By a whole block. Rows of vectors begin in different banks.
+template <int kDims>
+using ReadyVectors = float[kVectors][kDims + 4];
+template <int kDims>
+__device__ void ready_queries(const Heads& h, const Tile& tile, int kv_head, int chunk,
+                              ReadyVectors<kDims>& query) {
+  for (int i = warp_index(); i < kVectors; i += kWarps)
+    if (const Vector vector = vector_of(h, tile, kv_head, chunk, i); vector.row >= 0)
+      take_query(h, vector.row, vector.head, query[i]);
 }
 
 // One result of all warps of a block, in the first.
@@ -181,9 +213,10 @@ __device__ void add_warps(Attention& a) {
 // kTogether: the warps of a block share the pages of a split.
 template <class Cache, int kBlocks, bool kTogether>
 __global__ void __launch_bounds__(kWarps* kWarp)
-    attend_tiles_kernel(Attend a, StepView step, int splits) {
-  begin_kernel();
+    attend_tiles_kernel(Attend a, StepView step, int splits, bool readies) {
   using Attention = TileAttention<Cache, kBlocks>;
+  __shared__ ReadyVectors<kTogether ? Attention::kDims : 0> query;
+  begin_kernel();
   const Heads& h = a.heads;
   const int warp = warp_index(), split = static_cast<int>(blockIdx.z);
   const int index =
@@ -192,7 +225,10 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   const Tile tile = step.tiles[static_cast<std::size_t>(a.tiling) * step.most_rows + index];
   const int chunks = (h.heads / h.kv_heads + kVectors - 1) / kVectors;
   const int kv_head = static_cast<int>(blockIdx.y) / chunks;
-  const Vectors v = vectors_of(h, step, tile, kv_head, static_cast<int>(blockIdx.y) % chunks);
+  const int chunk = static_cast<int>(blockIdx.y) % chunks;
+  if constexpr (kTogether)
+    if (readies) store_heads_of<Cache, Attention::kDims>(h, step, tile, kv_head, split, splits);
+  const Vectors v = vectors_of(h, step, tile, kv_head, chunk);
   int begin = step.rows[tile.first].begin, end = step.rows[tile.first].end;
   for (int r = 1; r < tile.rows; ++r) {
     begin = min(begin, step.rows[tile.first + r].begin);
@@ -204,7 +240,12 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   if (begin >= end) return;  // whole blocks, or whole warps
 
   Attention attention;
-  attention.load_query(h, v, a.scale * kLog2e);
+  if constexpr (kTogether)
+    if (readies) {
+      ready_queries<Attention::kDims>(h, tile, kv_head, chunk, query);
+      __syncthreads();
+    }
+  attention.load_query(h, v, kTogether && readies ? query[0] : nullptr, a.scale * kLog2e);
   const int sequence = step.rows[tile.first].sequence, first = begin / kPageTokens;
   const int own = kTogether ? first + (warp - first % kWarps + kWarps) % kWarps : first;
   for (int page = own; page * kPageTokens < end; page += kTogether ? kWarps : 1)
@@ -229,7 +270,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 }
 
 template <class Cache, int kBlocks>
-cudaError_t attend_by(const Attend& a, const StepView& step, int splits, int rows,
+cudaError_t attend_by(const Attend& a, const StepView& step, int splits, int rows, bool readies,
                       cudaStream_t stream) {
   const int group = a.heads.heads / a.heads.kv_heads;
   const unsigned heads = static_cast<unsigned>(a.heads.kv_heads) * ceil_div(group, kVectors);
@@ -237,23 +278,23 @@ cudaError_t attend_by(const Attend& a, const StepView& step, int splits, int row
   if (splits > 1)
     return launch(attend_tiles_kernel<Cache, kBlocks, true>,
                   dim3(tiles, heads, static_cast<unsigned>(splits)), kWarps * kWarp, stream, a,
-                  step, splits);
+                  step, splits, readies);
   return launch(attend_tiles_kernel<Cache, kBlocks, false>, dim3(ceil_div(rows, kWarps), heads),
-                kWarps * kWarp, stream, a, step, splits);
+                kWarps * kWarp, stream, a, step, splits, readies);
 }
 
 template <class Cache>
-cudaError_t attend_with(const Attend& a, const StepView& step, int splits, int rows,
+cudaError_t attend_with(const Attend& a, const StepView& step, int splits, int rows, bool readies,
                         cudaStream_t stream) {
   switch (a.heads.head_dim / kBlock) {
     case 1:
-      return attend_by<Cache, 1>(a, step, splits, rows, stream);
+      return attend_by<Cache, 1>(a, step, splits, rows, readies, stream);
     case 2:
-      return attend_by<Cache, 2>(a, step, splits, rows, stream);
+      return attend_by<Cache, 2>(a, step, splits, rows, readies, stream);
     case 3:
-      return attend_by<Cache, 3>(a, step, splits, rows, stream);
+      return attend_by<Cache, 3>(a, step, splits, rows, readies, stream);
     default:
-      return attend_by<Cache, 4>(a, step, splits, rows, stream);
+      return attend_by<Cache, 4>(a, step, splits, rows, readies, stream);
   }
 }
 
@@ -264,13 +305,13 @@ bool tiles_serve(const Heads& h) noexcept {
   return h.head_dim % kBlock == 0 && h.head_dim <= 4 * kBlock && h.cache.type != CacheType::f32;
 }
 
-cudaError_t attend_tiles(const Attend& a, const StepView& step, int splits, int rows,
+cudaError_t attend_tiles(const Attend& a, const StepView& step, int splits, int rows, bool readies,
                          cudaStream_t stream) {
   return with_cache(a.heads.cache.type, [&]<class Cache>() {
     if constexpr (std::is_void_v<typename Cache::Math>)
       return cudaErrorInvalidValue;  // not reached: tiles_serve()
     else
-      return attend_with<Cache>(a, step, splits, rows, stream);
+      return attend_with<Cache>(a, step, splits, rows, readies, stream);
   });
 }
 

@@ -82,9 +82,12 @@ struct Partials {
 struct Attend {
   Heads heads;
   float scale;
-  int tiling;  // of StepView::tiles
+  int tiling, tile_rows;  // of StepView::tiles; rows of a tile, at most
   Partials to;
 };
+// Whether attention does what store_heads does, which must not be queued then: where all rows of a
+// sequence are one block's, as in steps of few rows.
+bool readies_heads(const Attend&, int splits, int rows) noexcept;
 cudaError_t attend(const Attend&, const StepView&, int splits, int rows, cudaStream_t);
 
 // softmax(scale * q keys) values of [row][head][head_dim], as records.

@@ -1,8 +1,9 @@
-// Computes  norms and rotary positions (Su et al. 2021) of heads; keys and values go to the cache
+// Computes  angles of rotary positions; heads as attention takes them (kernels/heads.cuh), where
+//           attention does not see to that itself
 // Shapes    q [rows][heads][head_dim] in place; k, v [rows][kv_heads][head_dim] -> cache slots
 // Launch    turn: a block per row. store_heads: a warp per row and head of q, k or v
 // Measured  on no device yet
-#include "cuda/kernels/cache.cuh"
+#include "cuda/kernels/heads.cuh"
 
 namespace tyto::cuda {
 namespace {
@@ -22,66 +23,21 @@ __global__ void turn_kernel(Turns t, StepView step) {
   }
 }
 
-// By one warp, in place.
-__device__ void normalize_head(const NormView& norm, float* head, int n) {
-  if (!norm.weight) return;
-  float mean = 0, squares = 0;
-  if (norm.center) {
-    for (int i = lane_index(); i < n; i += kWarp) mean += head[i];
-    mean = warp_sum(mean) / static_cast<float>(n);
-  }
-  for (int i = lane_index(); i < n; i += kWarp)
-    squares = fmaf(head[i] - mean, head[i] - mean, squares);
-  const float factor = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(n) + norm.eps);
-  for (int i = lane_index(); i < n; i += kWarp) {
-    head[i] = (head[i] - mean) * factor * norm.weight[i];
-    if (norm.bias) head[i] += norm.bias[i];
-  }
-}
-
-__device__ void rotate_head(const Heads& h, int row, float* head) {
-  if (!h.turns) return;
-  for (int i = lane_index(); i < h.pairs; i += kWarp) {
-    const float2 turn = h.turns[static_cast<std::size_t>(row) * h.pairs + i];
-    float& first = head[h.interleaved ? 2 * i : i];
-    float& second = head[h.interleaved ? 2 * i + 1 : i + h.pairs];
-    const float a = first, b = second;
-    first = a * turn.x - b * turn.y;
-    second = a * turn.y + b * turn.x;
-  }
-}
-
 template <class Cache>
 __global__ void __launch_bounds__(kWarps* kWarp) store_heads_kernel(Heads h, StepView step) {
   __shared__ float heads[kWarps][kMaxHead];
   begin_kernel();
   const int r = static_cast<int>(blockIdx.x);
-  int index = static_cast<int>(blockIdx.y) * kWarps + warp_index();
+  const int index = static_cast<int>(blockIdx.y) * kWarps + warp_index();
   if (r >= step.counts->rows || index >= h.heads + 2 * h.kv_heads) return;  // whole warps
-  const bool query = index < h.heads, value = index >= h.heads + h.kv_heads;
-  index -= query ? 0 : value ? h.heads + h.kv_heads : h.heads;
-  float* const at =
-      (query   ? h.q
-       : value ? h.v
-               : h.k) +
-      (static_cast<std::size_t>(r) * (query ? h.heads : h.kv_heads) + index) * h.head_dim;
-
   float* const head = heads[warp_index()];
-  for (int i = lane_index(); i < h.head_dim; i += kWarp) head[i] = at[i];
-  __syncwarp();
-  if (!value) {
-    normalize_head(query ? h.q_norm : h.k_norm, head, h.head_dim);
-    __syncwarp();
-    rotate_head(h, r, head);
-    __syncwarp();
+  if (index >= h.heads) {
+    const int of = index - h.heads;
+    return store_head<Cache>(h, step, r, of % h.kv_heads, of >= h.kv_heads, head);
   }
-  if (query) {
-    for (int i = lane_index(); i < h.head_dim; i += kWarp) at[i] = head[i];
-    return;
-  }
-  const StepRow row = step.rows[r];
-  std::byte* const slot = slot_at(h.cache, step, row.sequence, index, row.slot);
-  Cache::store(value ? slot + h.cache.key_bytes : slot, head, h.head_dim);
+  take_query(h, r, index, head);
+  float* const to = head_of(h.q, r, index, h.heads, h.head_dim);
+  for (int i = lane_index(); i < h.head_dim; i += kWarp) to[i] = head[i];
 }
 
 }  // namespace

@@ -1,49 +1,13 @@
-// Computes  records times matrices, rows of a table, and matrices from rows of a file
-// Shapes    records [rows][width], matrix [outputs][width] -> [rows][outputs]
-// Launch    multiply: a warp per output and up to 8 records, 4 outputs per block; lanes take units
-//           in turn. Groups of experts are the grid's z. embed: a block per row. pack: a thread per
-//           block of the file
-// Order     per lane units ascending, then lanes by halves: a record's result does not depend on
-//           what others are there. Tensor cores (tiles.cuh) have another order
+// Computes  all that is done with matrices of a format: products (gemv.cuh, tiles.cuh), rows of a
+//           table, rows as BF16, and matrices from rows of a file
+// Launch    embed: a block per row. expand: a thread per unit. pack: a thread per block of the file
 // Measured  on no device yet
 #pragma once
+#include "cuda/kernels/gemv.cuh"
 #include "cuda/kernels/tiles.cuh"
 
 namespace tyto::cuda {
 
-constexpr int kOutputsPerBlock = 4, kMostRecordsAtOnce = 8;
-
-template <class Matrix, int kRows>
-__global__ void __launch_bounds__(kOutputsPerBlock* kWarp)
-    multiply_kernel(const __grid_constant__ Products products, Records x) {
-  begin_kernel();
-  const Share share(products, kOutputsPerBlock);
-  const MatrixView& w = share.part.matrix;
-  const Destination& to = share.part.to;
-  const int output = share.first_output + warp_index();
-  const int skipped = static_cast<int>(blockIdx.y) * kRows, rows = share.records - skipped;
-  const int first = share.first_record + skipped;
-  if (rows <= 0 || output >= w.rows) return;  // whole warps only
-  float acc[kRows] = {};
-  for (int unit = lane_index(); unit * Matrix::kValues < w.width; unit += kWarp) {
-    const typename Matrix::Unit weights(w, share.first_row + output, unit);
-    for (int r = 0; r < kRows; ++r)
-      if (r < rows) acc[r] = weights.multiply(x, first + r, unit, acc[r]);
-  }
-  for (int r = 0; r < kRows; ++r) {
-    if (r >= rows) break;
-    const float sum = warp_sum(acc[r]);
-    if (lane_index() == 0) store(to, first + r, output, sum);
-  }
-}
-
-template <class Matrix, int kRows>
-cudaError_t multiply_by(const Products& products, const Records& x, int rows, cudaStream_t stream) {
-  const dim3 grid(blocks_of(products, kOutputsPerBlock), ceil_div(rows, kRows),
-                  static_cast<unsigned>(products.most_groups));
-  return launch(multiply_kernel<Matrix, kRows>, grid, kOutputsPerBlock * kWarp, stream, products,
-                x);
-}
 template <class Matrix>
 cudaError_t multiply(const Products& products, const Records& x, int rows, Order order,
                      cudaStream_t stream) {
@@ -51,9 +15,9 @@ cudaError_t multiply(const Products& products, const Records& x, int rows, Order
   if (rows <= 2) return multiply_by<Matrix, 2>(products, x, rows, stream);
   if (rows <= 4) return multiply_by<Matrix, 4>(products, x, rows, stream);
   if constexpr (TilesOf<Matrix>::kServed)
-    if (rows > kMostRecordsAtOnce && order == Order::fastest)
+    if (rows > kMostFewRows && order == Order::fastest)
       return multiply_tiles<typename TilesOf<Matrix>::Tiles>(products, x, rows, stream);
-  return multiply_by<Matrix, kMostRecordsAtOnce>(products, x, rows, stream);
+  return multiply_by<Matrix, kMostFewRows>(products, x, rows, stream);
 }
 
 template <class Matrix>
@@ -143,8 +107,15 @@ Forms forms(Order order) {
 
 template <class Matrix>
 constexpr MatrixFormat matrix_format(const quant::Format& format) {
-  MatrixFormat served{&format,      forms<Matrix>,    Matrix::layout,
-                      pack<Matrix>, multiply<Matrix>, embed<Matrix>};
+  MatrixFormat served{&format,
+                      forms<Matrix>,
+                      layout_of<Matrix>,
+                      pack<Matrix>,
+                      multiply<Matrix>,
+                      normalized_rows<Matrix>,
+                      multiply_normalized<Matrix>,
+                      multiply_activated<Matrix>,
+                      embed<Matrix>};
   if constexpr (Matrix::kQuantized) served.expand = expand<Matrix>;
   return served;
 }

@@ -35,10 +35,10 @@ struct UnitRecord {
 
   __device__ UnitRecord(const Records& from, int row, int unit) {
     const std::size_t first = static_cast<std::size_t>(row) * from.stride + unit * kUnit;
-    const int* codes = reinterpret_cast<const int*>(from.codes + first);
-    for (int i = 0; i < 8; ++i) words[i] = codes[i];
-    sums[0] = from.sums[first / 16];
-    sums[1] = from.sums[first / 16 + 1];
+    load_values(from.codes + first, words);
+    const int both = load<int>(from.sums + first / 16);
+    sums[0] = static_cast<std::int16_t>(both);
+    sums[1] = both >> 16;
     scale = from.scales[first / kUnit];
   }
 };

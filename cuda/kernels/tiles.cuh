@@ -75,10 +75,10 @@ template <class Matrix>
 struct IntegerTiles {
   static constexpr Forms kForms{.codes = true};
   static constexpr int kGroupValues = kGroup, kUnits = kGroup / kUnit;
-  using Low = Strip<static_cast<int>(Matrix::kGroupBytes[kLowPlane])>;
-  using High = Strip<static_cast<int>(Matrix::kGroupBytes[kHighPlane])>;
-  using Scale = Strip<static_cast<int>(Matrix::kGroupBytes[kScalePlane])>;
-  using Factor = Strip<static_cast<int>(Matrix::kGroupBytes[kFactorPlane])>;
+  using Low = Strip<static_cast<int>(Matrix::group_bytes(kLowPlane))>;
+  using High = Strip<static_cast<int>(Matrix::group_bytes(kHighPlane))>;
+  using Scale = Strip<static_cast<int>(Matrix::group_bytes(kScalePlane))>;
+  using Factor = Strip<static_cast<int>(Matrix::group_bytes(kFactorPlane))>;
   using RecordCodes = Strip<kGroup>;
   using RecordScales = Strip<kUnits * 4>;  // and sums
 
@@ -190,7 +190,7 @@ struct IntegerTiles {
 
   template <class Shape, int kPlane, class Of>
   __device__ static void fill_plane(std::byte* to, const TileSource& s, int groups, int group) {
-    constexpr int kBytes = static_cast<int>(Matrix::kGroupBytes[kPlane]);
+    constexpr int kBytes = static_cast<int>(Matrix::group_bytes(kPlane));
     if constexpr (kBytes > 0)
       Of::template fill<Shape::kOutputs>(to, s.weights(kPlane, kBytes, groups, group),
                                          TileSource::weight_stride(kBytes, groups), s.outputs);
@@ -338,21 +338,21 @@ __global__ void __launch_bounds__(kTileThreads)
   static_assert(2 * kStage <= kMostShared);
   static_assert(2 * kStage >=
                 (Shape::kUnitWarps - 1) * Shape::kOutputWarps * Shape::kSums * kWarp * 4);
-  const Share share(products, Shape::kOutputs);
-  const Destination& to = share.part.to;
+  const Piece piece(products, static_cast<int>(blockIdx.x), Shape::kOutputs);
+  const MatrixView& w = piece.part.matrix;
+  const Share share(products, piece.part);
   const int skipped = static_cast<int>(blockIdx.y) * Shape::kRecords;
   const int records = min(share.records - skipped, Shape::kRecords);
   if (records <= 0) return;
   const int first = share.first_record + skipped;
-  const int outputs = min(share.part.matrix.rows - share.first_output, Shape::kOutputs);
-  const TileSource source{share.part.matrix, x,     share.first_row + share.first_output,
-                          outputs,           first, records};
+  const int outputs = min(w.rows - piece.first_output, Shape::kOutputs);
+  const TileSource source{w, x, share.first_row + piece.first_output, outputs, first, records};
   const int output_warp = warp_index() % Shape::kOutputWarps;
   const int unit_warp = warp_index() / Shape::kOutputWarps, tiles = (records + 7) / 8;
   std::byte* const shared = dynamic_shared();
 
   typename Shape::Sums acc = {};
-  const int groups = (share.part.matrix.width + Tiles::kGroupValues - 1) / Tiles::kGroupValues;
+  const int groups = (w.width + Tiles::kGroupValues - 1) / Tiles::kGroupValues;
   Tiles::template fill<Shape>(shared, source, 0);
   commit_copies();
   for (int group = 0; group < groups; ++group) {
@@ -379,15 +379,15 @@ __global__ void __launch_bounds__(kTileThreads)
     const int output = output_warp * kWarpOutputs + 16 * m + i / 2 * 8 + g;
     const int record = 8 * n + 2 * t + i % 2;
     if (output < outputs && record < records)
-      store(to, first + record, share.first_output + output, acc[m][n][i]);
+      store(piece.part.to, first + record, piece.first_output + output, acc[m][n][i]);
   }
 }
 
 template <class Tiles, class Shape>
 cudaError_t multiply_tiles_of(const Products& products, const Records& x, int rows,
                               cudaStream_t stream) {
-  const dim3 grid(blocks_of(products, Shape::kOutputs), ceil_div(rows, Shape::kRecords),
-                  static_cast<unsigned>(products.most_groups));
+  const dim3 grid(static_cast<unsigned>(pieces_of(products, Shape::kOutputs)),
+                  ceil_div(rows, Shape::kRecords), static_cast<unsigned>(products.most_groups));
   return launch_shared(tile_kernel<Tiles, Shape>, grid, kTileThreads,
                        2 * Tiles::template Stage<Shape>::kBytes, stream, products, x);
 }

@@ -8,11 +8,12 @@
 
 namespace tyto::cuda {
 
-inline MatrixLayout layout_of(std::size_t rows, const std::size_t (&row_bytes)[kPlanes]) {
+template <class Matrix>
+MatrixLayout layout_of(std::size_t rows, std::size_t width) {
   MatrixLayout layout;
   for (int p = 0; p < kPlanes; ++p) {
-    layout.planes[p] = {layout.bytes, row_bytes[p]};
-    layout.bytes += aligned(rows * row_bytes[p]);
+    layout.planes[p] = {layout.bytes, Matrix::row_bytes(p, width)};
+    layout.bytes += aligned(rows * layout.planes[p].row_bytes);
   }
   return layout;
 }
@@ -21,12 +22,6 @@ __host__ __device__ constexpr std::size_t units_of_row(std::size_t width) {  // 
   return groups_of(width) * (kGroup / kUnit);
 }
 
-template <class Matrix>
-MatrixLayout layout_of_groups(std::size_t rows, std::size_t width) {
-  std::size_t row_bytes[kPlanes];
-  for (int p = 0; p < kPlanes; ++p) row_bytes[p] = groups_of(width) * Matrix::kGroupBytes[p];
-  return layout_of(rows, row_bytes);
-}
 // The codes of a format; signed where they have 8 bits, so that nothing is left to subtract.
 template <class Block>
 struct BlockCodes : Codes<Block::kBits> {
@@ -61,11 +56,15 @@ struct SimpleMatrix {
   static constexpr int kPackedAtOnce = Block::kValues;
   static constexpr std::size_t kScaleBytes = kMinimum ? 4 : 2;
   using BlockCodes_ = BlockCodes<Block>;
-  static constexpr std::size_t kGroupBytes[kPlanes] = {
-      8 * BlockCodes_::kLowBytes, 8 * BlockCodes_::kHighBytes, 8 * kScaleBytes, 0};
+  __host__ __device__ static constexpr std::size_t group_bytes(int plane) {
+    return plane == kLowPlane     ? 8 * BlockCodes_::kLowBytes
+           : plane == kHighPlane  ? 8 * BlockCodes_::kHighBytes
+           : plane == kScalePlane ? 8 * kScaleBytes
+                                  : 0;
+  }
 
-  static MatrixLayout layout(std::size_t rows, std::size_t width) {
-    return layout_of_groups<SimpleMatrix>(rows, width);
+  __host__ __device__ static std::size_t row_bytes(int plane, std::size_t width) {
+    return groups_of(width) * group_bytes(plane);
   }
   // Block i of a row: false where a scale is not finite.
   __device__ static bool pack(const std::byte* row, int, int i,
@@ -137,11 +136,15 @@ struct SuperMatrix {
   static constexpr int kPackedAtOnce = Block::kValues;
   static constexpr std::size_t kUnits = 8, kScaleBytes = 16, kFactorBytes = kMinimum ? 0 : 2;
   using BlockCodes_ = BlockCodes<Block>;
-  static constexpr std::size_t kGroupBytes[kPlanes] = {
-      8 * BlockCodes_::kLowBytes, 8 * BlockCodes_::kHighBytes, kScaleBytes, kFactorBytes};
+  __host__ __device__ static constexpr std::size_t group_bytes(int plane) {
+    return plane == kLowPlane     ? 8 * BlockCodes_::kLowBytes
+           : plane == kHighPlane  ? 8 * BlockCodes_::kHighBytes
+           : plane == kScalePlane ? kScaleBytes
+                                  : kFactorBytes;
+  }
 
-  static MatrixLayout layout(std::size_t rows, std::size_t width) {
-    return layout_of_groups<SuperMatrix>(rows, width);
+  __host__ __device__ static std::size_t row_bytes(int plane, std::size_t width) {
+    return groups_of(width) * group_bytes(plane);
   }
   __device__ static bool pack(const std::byte* row, int, int i,
                               std::byte* const (&planes)[kPlanes]) {
@@ -265,8 +268,8 @@ struct FloatMatrix {
   __host__ __device__ static std::size_t padded(std::size_t width) {
     return float_groups_of(width) * kFloatGroup;
   }
-  static MatrixLayout layout(std::size_t rows, std::size_t width) {
-    return layout_of(rows, {padded(width) * sizeof(Value), 0, 0, 0});
+  __host__ __device__ static std::size_t row_bytes(int plane, std::size_t width) {
+    return plane == kLowPlane ? padded(width) * sizeof(Value) : 0;
   }
   __device__ static bool pack(const std::byte* row, int width, int i,
                               std::byte* const (&planes)[kPlanes]) {
@@ -284,14 +287,12 @@ struct FloatMatrix {
     Value values[kValues];
 
     __device__ Unit(const MatrixView& w, int row, int unit) {
-      const std::byte* from = at(w, row) + unit * kValues * sizeof(Value);
-      for (std::size_t i = 0; i < sizeof(values); i += sizeof(uint4)) {
-        const auto part = load<uint4>(from + i);
-        memcpy(reinterpret_cast<std::byte*>(values) + i, &part, sizeof(part));
-      }
+      load_values(at(w, row) + unit * kValues * sizeof(Value), values);
     }
     __device__ float multiply(const Records& x, int record, int unit, float acc) const {
-      const float* from = x.floats + static_cast<std::size_t>(record) * x.stride + unit * kValues;
+      float from[kValues];
+      load_values(x.floats + static_cast<std::size_t>(record) * x.stride + unit * kValues, from);
+      TYTO_UNROLL
       for (int i = 0; i < kValues; ++i) acc = fmaf(float_of(values[i]), from[i], acc);
       return acc;
     }

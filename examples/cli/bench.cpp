@@ -8,6 +8,7 @@
 
 #include "examples/cli/bandwidth.h"
 #include "examples/cli/program.h"
+#include "examples/cli/stage_times.h"
 #include "src/file/tensor_source.h"
 
 namespace cli {
@@ -20,6 +21,7 @@ struct BenchArguments {
   std::optional<int> prompt;
   int tokens = 64, depth = 0, batch = 1, repetitions = 3;
   std::uint64_t buffer = std::uint64_t{1} << 30;
+  bool stages = false;
 };
 
 struct Figures {
@@ -28,6 +30,7 @@ struct Figures {
   std::uint64_t peak_bytes = 0, planned_bytes = 0;
   std::vector<double> prefill, decode;  // tokens per second, of each repetition
   int threads = 0;
+  StageTimes stages;
 };
 
 double median(std::vector<double> samples) {
@@ -51,6 +54,7 @@ class Bench {
     if (cached > 1 << 30)
       fail(tyto::ErrorCode::bad_argument,
            "a cache of " + std::to_string(cached) + " tokens; at most 2^30 can be asked for");
+    if (arguments.stages) program.trace = times_;
     tyto::ModelOptions options =
         model_options(arguments.model, program, static_cast<int>(cached), arguments.batch);
     figures_.threads = options.runtime->threads();
@@ -77,6 +81,7 @@ class Bench {
       if (i > 0 && prefill > 0) figures_.prefill.push_back(prefill);
       if (i > 0 && decode > 0) figures_.decode.push_back(decode);
     }
+    if (arguments_.stages) time_stages();
     figures_.peak_bytes = peak_resident_bytes();
     figures_.planned_bytes = planned_bytes();
     figures_.bytes_per_step = bytes_per_step();
@@ -108,6 +113,13 @@ class Bench {
     const double seconds = seconds_since(begin);
     session.truncate(static_cast<std::size_t>(arguments_.depth)).value();
     return figures_.prompt / seconds;
+  }
+
+  void time_stages() {
+    times_->on = true;
+    time_decode();
+    times_->on = false;
+    figures_.stages = *times_;
   }
 
   double time_decode() {
@@ -171,6 +183,7 @@ class Bench {
   const BenchArguments& arguments_;
   Program& program_;
   Figures figures_;
+  const std::shared_ptr<StageTimes> times_ = std::make_shared<StageTimes>();
   tyto::Model model_;
   std::vector<tyto::Session> sessions_;
   std::vector<tyto::BatchItem> items_;
@@ -204,6 +217,7 @@ void report_json(const BenchArguments& arguments, const Figures& figures,
       .bytes("peak_resident_bytes", figures.peak_bytes)
       .bytes("planned_bytes", figures.planned_bytes);
   object.number("read_bandwidth", figures.bandwidth);
+  if (arguments.stages) decode.raw("stages", stages_json(figures.stages, arguments.tokens));
   write_json(object.raw("prefill", prefill.done()).raw("decode", decode.done()));
 }
 
@@ -229,6 +243,8 @@ void report(const BenchArguments& arguments, const Figures& figures, const tyto:
         "{:.0f}% of reading\n",
         median(figures.decode), spread(figures.decode), arguments.tokens, arguments.batch,
         arguments.depth, rate / 1e9, 100 * rate / figures.bandwidth);
+  if (arguments.stages && arguments.tokens > 0)
+    out += '\n' + stages_table(figures.stages, arguments.tokens, figures.bandwidth);
   write_out(out);
 }
 
@@ -263,6 +279,8 @@ void add_bench(CLI::App& app, Program& program) {
   command->add_option("-r,--repetitions", arguments->repetitions, "Repetitions")
       ->check(some)
       ->capture_default_str();
+  command->add_flag("--stages", arguments->stages,
+                    "Also what each stage of a single token takes, on the CPU, one at a time");
   command
       ->add_option("--buffer", arguments->buffer,
                    "What to read for the bandwidth; 1G, if not given")

@@ -114,6 +114,7 @@ tyto::ModelOptions model_options(const ModelArguments& arguments, Program& progr
   runtime.threads = arguments.threads;
   runtime.memory_budget = arguments.memory;
   runtime.host.log = std::make_shared<StderrLog>();
+  runtime.host.trace = program.trace;
 
   tyto::ModelOptions options;
   options.device = arguments.device;

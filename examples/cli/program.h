@@ -13,8 +13,9 @@
 namespace cli {
 
 struct Program {
-  tyto::Cancel cancel;  // requested by Ctrl-C
-  bool json = false;    // the chosen command was asked for JSON
+  tyto::Cancel cancel;                          // requested by Ctrl-C
+  bool json = false;                            // the chosen command was asked for JSON
+  std::shared_ptr<tyto::TraceSink> trace = {};  // of models that are loaded after it is set
 };
 
 // One command each: adds itself to the program.

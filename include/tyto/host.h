@@ -70,13 +70,20 @@ class TYTO_EXPORT LogSink {
   virtual void write(LogLevel level, std::string_view line) noexcept = 0;
 };
 
-// Spans of time. There is one so far: "load", reading and packing a model's weights. `bytes` is
-// what the span read or wrote, 0 if not counted.
+// Spans of time. `bytes` is what the span read or wrote, 0 if not counted.
+//   load      reading and packing a model's weights
+//   for whoever wants them, the stages of every step on the CPU, in order, with the bytes of
+//   weights and of cached keys and values that they read (of experts: as if no two rows shared
+//   one): embed attention.norm, .qkv, .store (the cache's write), .attend, .records (inputs of what
+//   follows), .out mlp.norm, .up (and gate), .records, .down experts.norm, .scores, .choose,
+//   .group, .gather, .up (and gate), .records, .down head.norm, .logits
 class TYTO_EXPORT TraceSink {
  public:
   virtual ~TraceSink() = default;
   virtual void span(std::string_view name, Clock::time_point begin, Clock::time_point end,
                     std::uint64_t bytes) noexcept = 0;
+  // Asked before every step. Stages then run one by one, which costs some microseconds each.
+  virtual bool wants_stages() const noexcept { return false; }
 };
 
 struct Host {

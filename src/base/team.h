@@ -2,6 +2,7 @@
 // other. A stage begins when the one before it is done. Two implementations: our own pinned pool,
 // and a host's Executor.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -16,6 +17,9 @@ struct Stage {
   void (*task)(void* context, int index, int worker) noexcept = nullptr;
   void* context = nullptr;
   int tasks = 0;
+  // For a trace (TraceSink): what is computed, and how much it reads; 0: not counted.
+  const char* name = "";
+  std::uint64_t bytes = 0;
 };
 
 class Team {

@@ -17,7 +17,7 @@
 inline float2 make_float2(float x, float y) { return {x, y}; }
 
 inline uint3 threadIdx, blockIdx;  // of the fiber that runs
-inline dim3 blockDim;
+inline dim3 blockDim, gridDim;
 
 namespace fake_cuda {
 

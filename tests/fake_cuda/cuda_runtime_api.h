@@ -90,7 +90,11 @@ cudaError_t call();       // counts one
 cudaError_t host_call();  // the same, of a call that is not allowed while a stream captures
 void queue(Stream* stream, Work work);
 void run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const Work& kernel);
-inline constexpr int kSharedMemory = 99 << 10;  // of a block; devices have up to 227 KiB
+// Bytes of shared memory of a block: of all kinds, of which devices have up to 227 KiB; of what a
+// kernel is taken to declare, since that is not known here; and of what a launch may add.
+inline constexpr std::size_t kSharedMemory = 99 << 10, kStaticShared = 4 << 10;
+std::size_t& dynamic_limit(const void* kernel);
+void check_device_memory(const void* at);  // ends the program where none is allocated
 
 }  // namespace fake_cuda
 
@@ -132,17 +136,21 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 
 struct cudaFuncAttributes {
+  std::size_t sharedSizeBytes;
   int ptxVersion;
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 template <class Kernel>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
-  attributes->ptxVersion = 90;
+  *attributes = {fake_cuda::kStaticShared, 90};
   return fake_cuda::call();
 }
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
-  return bytes > fake_cuda::kSharedMemory ? cudaErrorInvalidValue : fake_cuda::call();
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+  const auto wanted = static_cast<std::size_t>(bytes);
+  if (wanted > fake_cuda::kSharedMemory) return cudaErrorInvalidValue;
+  fake_cuda::dynamic_limit(reinterpret_cast<const void*>(kernel)) = wanted;
+  return fake_cuda::call();
 }
 
 enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
@@ -165,6 +173,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   if (const cudaError_t code = fake_cuda::call(); code != cudaSuccess) return code;
   const std::tuple<Parameters...> values(std::forward<Arguments>(arguments)...);
   const auto shared = config->dynamicSmemBytes;
+  if (shared > fake_cuda::dynamic_limit(reinterpret_cast<const void*>(kernel)))
+    return cudaErrorInvalidValue;
   fake_cuda::queue(config->stream,
                    [kernel, values, grid = config->gridDim, block = config->blockDim, shared] {
                      fake_cuda::run_grid(grid, block, shared, [&] { std::apply(kernel, values); });

@@ -188,6 +188,7 @@ void run_grid(dim3 grid, dim3 threads, std::size_t shared_bytes, const Work& ker
   block.kernel = &kernel;
   block.shared.assign(shared_bytes + 128, std::byte{0xff});
   blockDim = threads;
+  gridDim = grid;
   for (unsigned z = 0; z < grid.z; ++z)
     for (unsigned y = 0; y < grid.y; ++y)
       for (unsigned x = 0; x < grid.x; ++x) {

@@ -74,6 +74,21 @@ cudaError_t host_call() {
   return code == cudaSuccess && machine().capturing ? cudaErrorStreamCaptureUnsupported : code;
 }
 
+std::size_t& dynamic_limit(const void* kernel) {
+  static std::map<const void*, std::size_t> limits;
+  return limits.try_emplace(kernel, (48 << 10) - kStaticShared).first->second;
+}
+
+void check_device_memory(const void* at) {
+  const auto after = blocks.upper_bound(const_cast<void*>(at));
+  if (after != blocks.begin()) {
+    const auto& [begin, bytes] = *std::prev(after);
+    if (static_cast<const std::byte*>(at) < static_cast<const std::byte*>(begin) + bytes) return;
+  }
+  std::fprintf(stderr, "a kernel asks for memory that nobody has allocated\n");
+  std::abort();
+}
+
 void queue(Stream* stream, Work work) {
   if (!stream) stream = &legacy;
   (stream->captured ? *stream->captured : stream->queued).push_back(std::move(work));

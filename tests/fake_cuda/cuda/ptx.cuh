@@ -20,6 +20,8 @@ void wait_copies() {
   fake_cuda::wait_copies(kPending);
 }
 
+inline void prefetch(const void* global) { fake_cuda::check_device_memory(global); }
+
 namespace host {
 
 // What every lane brings to a product.
