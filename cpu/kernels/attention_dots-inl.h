@@ -4,13 +4,6 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// A pair of a row, for all lanes.
-TYTO_INLINE Bytes pair_at(const void* row, std::size_t pair) {
-  std::int32_t bits;
-  std::memcpy(&bits, static_cast<const std::byte*>(row) + pair * sizeof(bits), sizeof(bits));
-  return {_mm512_set1_epi32(bits)};
-}
-
 // kRows rows times kPanels panels, steps of 16 pairs.
 template <int kRows, int kPanels>
 inline void add_dots(const TilePanels& panels, const std::byte* rows, std::size_t stride,
@@ -41,68 +34,134 @@ inline void add_rows(const TilePanels& panels, const std::byte*& from, std::size
     add_dots<kRows, kPanels>(panels, from, stride, steps, begin, out, out_stride);
 }
 
-// The scores of a query vector with 64 keys, straight from the cache. A page that is not seen
-// is not read; another one's scores stand in its place.
-inline void score_by_dots(const AttendArgs& args, int split, const std::byte* q,
-                          const SeenKeys& seen, int from, float* scores) {
+// The scores of kRows query vectors with the keys of kPages pages, straight from the cache. A page
+// that is not seen is not read; another one's scores stand in its place.
+template <int kRows, int kPages>
+inline void score_by_dots(const AttendArgs& args, int split, const FewRows& q, const SeenKeys& seen,
+                          int from, float* scores, std::size_t score_stride) {
   constexpr std::size_t kRow = kPageTokens * sizeof(quant::BF16);
-  const std::byte* keys[kBlockVectors];
-  for (int v = 0; v < kBlockVectors; ++v) {
-    const int key = std::clamp(from + v * kLanes, seen.begin, seen.end - 1);
-    keys[v] = page_part(args, split * kSplitKeys + key);
+  const std::byte *keys[kPages], *ahead[kPages];
+  for (int p = 0; p < kPages; ++p) {
+    const int key = split * kSplitKeys + std::clamp(from + p * kLanes, seen.begin, seen.end - 1);
+    keys[p] = page_part(args, key);
+    ahead[p] = page_ahead(args, key);
   }
-  Floats acc[kBlockVectors];
-  for (Floats& sum : acc) sum = broadcast(0.0f);
+  Floats acc[kRows][kPages];
+  TYTO_UNROLL for (int r = 0; r < kRows; ++r) TYTO_UNROLL for (int p = 0; p < kPages; ++p)
+      acc[r][p] = broadcast(0.0f);
+  const auto add = [&](std::size_t pair, const Bytes(&k)[kPages]) {
+    TYTO_UNROLL for (int r = 0; r < kRows; ++r) {
+      const Bytes x = q.pair(r, pair);
+      TYTO_UNROLL for (int p = 0; p < kPages; ++p) acc[r][p] = dot_bf16(acc[r][p], k[p], x);
+    }
+  };
   const auto pairs = static_cast<std::size_t>(args.key_dim) / 2;
+  Bytes k[kPages];
   for (std::size_t pair = 0; pair < pairs; ++pair) {
-    const Bytes x = pair_at(q, pair);
-    TYTO_UNROLL for (int v = 0; v < kBlockVectors; ++v) acc[v] =
-        dot_bf16(acc[v], pairs_of(_mm512_loadu_si512(keys[v] + 2 * pair * kRow)), x);
+    TYTO_UNROLL for (int p = 0; p < kPages; ++p) {
+      prefetch_second_level(ahead[p] + 2 * pair * kRow);
+      k[p] = pairs_of(_mm512_loadu_si512(keys[p] + 2 * pair * kRow));
+    }
+    add(pair, k);
   }
-  if (args.key_dim % 2 != 0)
-    TYTO_UNROLL for (int v = 0; v < kBlockVectors; ++v) acc[v] = dot_bf16(
-        acc[v],
-        pairs_of(_mm512_zextsi256_si512(
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys[v] + 2 * pairs * kRow)))),
-        pair_at(q, pairs));
-  TYTO_UNROLL for (int v = 0; v < kBlockVectors; ++v) store(acc[v], scores + from + v * kLanes);
+  if (args.key_dim % 2 != 0) {
+    TYTO_UNROLL for (int p = 0; p < kPages; ++p) k[p] = pairs_of(_mm512_zextsi256_si512(
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys[p] + 2 * pairs * kRow))));
+    add(pairs, k);
+  }
+  TYTO_UNROLL for (int r = 0; r < kRows; ++r) TYTO_UNROLL for (int p = 0; p < kPages; ++p)
+      store(acc[r][p], scores + static_cast<std::size_t>(r) * score_stride + from + p * kLanes);
 }
 
-// kColumns vectors of its sum of values from `column` on, the last of `lanes`.
-template <int kColumns>
-inline void sum_by_dots(const AttendArgs& args, int split, const void* weights,
-                        const SeenKeys& seen, int column, int lanes, float* sums) {
-  const PartLayout layout = part_layout(CacheType::bf16, args.key_dim, args.value_dim);
-  const auto last = static_cast<__mmask16>((1u << lanes) - 1);
-  Floats acc[kColumns];
-  for (Floats& sum : acc) sum = broadcast(0.0f);
-  for (int key = seen.begin / 2 * 2; key < seen.end; key += 2) {
-    const int known = std::max(key, seen.begin);
-    const auto* value = reinterpret_cast<const quant::BF16*>(
-                            page_part(args, split * kSplitKeys + known) + layout.values) +
-                        key % kPageTokens * args.value_dim + column;
-    const __mmask16 even = seen.has(key, 1) ? last : 0, odd = seen.has(key + 1, 1) ? last : 0;
-    const Bytes weight = pair_at(weights, static_cast<std::size_t>(key) / 2);
-    TYTO_UNROLL for (int c = 0; c < kColumns; ++c) acc[c] =
-        dot_bf16(acc[c],
-                 pairs_of(join(_mm256_maskz_loadu_epi16(even, value + c * kLanes),
-                               _mm256_maskz_loadu_epi16(odd, value + args.value_dim + c * kLanes))),
-                 weight);
+// 32 values of two tokens as pairs: of the first 16, and of the others.
+TYTO_INLINE void pairs_of_two(__m512i even, __m512i odd, Bytes (&out)[2]) {
+  alignas(64) static constexpr std::uint16_t kFirst[32] = {
+      0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  const __m512i first = _mm512_load_si512(kFirst);
+  out[0] = {_mm512_permutex2var_epi16(even, first, odd)};
+  out[1] = {_mm512_permutex2var_epi16(even, _mm512_or_si512(first, _mm512_set1_epi16(16)), odd)};
+}
+
+// Which of a sum's 32 values from `column` on are there, and where.
+struct SumPart {
+  float* first;  // of the first query vector; others are `stride` floats apart
+  std::size_t stride;
+  int column;
+  __mmask32 lanes;
+  TYTO_INLINE float* at(int row, int half) const {
+    return first + static_cast<std::size_t>(row) * stride + column + half * kLanes;
   }
-  TYTO_UNROLL for (int c = 0; c < kColumns; ++c)
-      store(acc[c] + broadcast(0.0f), sums + column + c * kLanes);
+  TYTO_INLINE int halves() const { return lanes >> kLanes != 0 ? 2 : 1; }
+};
+
+// Adds what keys [from, to) of one page bring.
+template <int kRows>
+TYTO_INLINE void sum_page(const AttendArgs& args, int split, const FewRows& weights,
+                          const SeenKeys& seen, int from, int to, const SumPart& part,
+                          Floats (&acc)[kRows][2]) {
+  const auto row = static_cast<std::size_t>(args.value_dim) * sizeof(quant::BF16);
+  const std::size_t place = part_layout(CacheType::bf16, args.key_dim, args.value_dim).values +
+                            static_cast<std::size_t>(from % kPageTokens) * row +
+                            static_cast<std::size_t>(part.column) * sizeof(quant::BF16);
+  const int known = split * kSplitKeys + std::max(from, seen.begin);
+  const std::byte *value = page_part(args, known) + place, *ahead = page_ahead(args, known) + place;
+  const bool all = seen.has(from, to - from);
+  for (int key = from; key < to; key += 2, value += 2 * row, ahead += 2 * row) {
+    prefetch_second_level(ahead);
+    prefetch_second_level(ahead + row);
+    const __mmask32 even = all || seen.has(key, 1) ? part.lanes : 0,
+                    odd = all || seen.has(key + 1, 1) ? part.lanes : 0;
+    Bytes v[2];
+    pairs_of_two(_mm512_maskz_loadu_epi16(even, value), _mm512_maskz_loadu_epi16(odd, value + row),
+                 v);
+    TYTO_UNROLL for (int r = 0; r < kRows; ++r) {
+      const Bytes weight = weights.pair(r, static_cast<std::size_t>(key) / 2);
+      TYTO_UNROLL for (int c = 0; c < 2; ++c) acc[r][c] = dot_bf16(acc[r][c], v[c], weight);
+    }
+  }
+}
+
+// Adds what keys [from, to) bring to a part of the sums of kRows query vectors.
+template <int kRows>
+inline void sum_by_dots(const AttendArgs& args, int split, const FewRows& weights,
+                        const SeenKeys& seen, int from, int to, const SumPart& part) {
+  Floats acc[kRows][2];
+  TYTO_UNROLL for (int r = 0; r < kRows; ++r) TYTO_UNROLL for (int c = 0; c < 2; ++c) acc[r][c] =
+      c < part.halves() ? load(part.at(r, c)) : broadcast(0.0f);
+  for (int next; from < to; from = next) {
+    next = std::min((from / kPageTokens + 1) * kPageTokens, (to + 1) / 2 * 2);
+    sum_page(args, split, weights, seen, from, next, part, acc);
+  }
+  TYTO_UNROLL for (int r = 0; r < kRows; ++r)
+      TYTO_UNROLL for (int c = 0; c < 2; ++c) if (c < part.halves())
+          store(acc[r][c] + broadcast(0.0f), part.at(r, c));
 }
 
 struct FewByDots {
   struct Scope {};  // the instruction takes subnormal numbers for zero
-  static void score(const AttendArgs& args, int split, const std::byte* q, const SeenKeys& seen,
-                    int from, float* scores) {
-    score_by_dots(args, split, q, seen, from, scores);
+  static constexpr int kMost = 8;
+
+  template <int kRows>
+  static void score(const AttendArgs& args, int split, const FewRows& q, const SeenKeys& seen,
+                    float* scores, std::size_t stride) {
+    constexpr int kPages = kRows > 4 ? 2 : 4, kKeys = kPages * kLanes;
+    for (int from = seen.begin / kKeys * kKeys; from < seen.end; from += kKeys)
+      score_by_dots<kRows, kPages>(args, split, q, seen, from, scores, stride);
   }
-  template <int kColumns>
-  static void sum(const AttendArgs& args, int split, const float* weights, const SeenKeys& seen,
-                  int column, int lanes, float* sums) {
-    sum_by_dots<kColumns>(args, split, weights, seen, column, lanes, sums);
+  // Some keys at a time, so that memory is asked for what comes next while they are used.
+  template <int kRows>
+  static void sum(const AttendArgs& args, int split, const FewRows& weights, const SeenKeys& seen,
+                  float* sums, std::size_t stride) {
+    for (int from = seen.begin / 2 * 2; from < seen.end;) {
+      const int to = std::min(seen.end, (from / kChunkKeys + 1) * kChunkKeys);
+      for (int d = 0; d < args.value_dim; d += 2 * kLanes) {
+        const int count = std::min(2 * kLanes, args.value_dim - d);
+        const auto lanes = static_cast<__mmask32>((std::uint64_t{1} << count) - 1);
+        sum_by_dots<kRows>(args, split, weights, seen, from, to, {sums, stride, d, lanes});
+      }
+      from = to;
+    }
   }
 };
 

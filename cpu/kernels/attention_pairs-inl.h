@@ -2,7 +2,8 @@
 // all weights, then the sums of values. Query vectors and weights are rounded to BF16. What
 // multiplies is a Unit: AMX tiles (attention_tiles-inl.h) or vectors (attention_dots-inl.h), with
 //   Scope                       exists while products are made, of so many query vectors
-//   Few                         the same for one query vector, straight from the cache
+//   Few                         the same for up to Few::kMost query vectors of one row, straight
+//                               from the cache
 //   add<kTiles, kPanels>        adds products of up to 16 kTiles rows, or begins with them
 //
 // For every query vector the same operations happen in the same order, whichever others come along.
@@ -160,38 +161,61 @@ void attend_group(const AttendArgs& args, int split, int first, int vectors, con
 
 // For so few query vectors, pairing keys and values takes longer than multiplying them: one vector
 // at 4000 keys of 64 dimensions takes 38 us instead of 47 beside tiles, and more so when they come
-// from memory.
+// from memory. Those of one row, up to Few::kMost, see the same keys and share what is read.
 constexpr int kFewVectors = 2;
 
-template <class Few>
-void attend_few(const AttendArgs& args, int split, int vectors, const TileScratch& s) {
-  for (int i = 0; i < vectors; ++i) {
-    const SeenKeys seen(args, i / args.group, split);
-    float* const sums = s.states.sums + static_cast<std::size_t>(i) * s.states.stride;
-    std::fill_n(sums, s.states.stride, 0.0f);
-    std::fill_n(s.states.totals + i * kLanes, kLanes, 0.0f);
-    s.states.largest[i] = kNone;
-    if (seen.begin >= seen.end) continue;
-    const std::byte* q = s.queries + static_cast<std::size_t>(i) * s.at.query_stride;
-    {
-      [[maybe_unused]] const typename Few::Scope scope;
-      for (int from = seen.begin / kBlockKeys * kBlockKeys; from < seen.end; from += kBlockKeys)
-        Few::score(args, split, q, seen, from, s.scores);
-    }
-    weigh_row(s.scores, seen, seen, args.scale, s.states.largest[i], s.states.totals + i * kLanes);
+template <class Few, int kRows>
+void attend_some(const AttendArgs& args, int split, int first, const SeenKeys& seen,
+                 const TileScratch& s) {
+  const std::size_t stride = s.states.stride;
+  float* const sums = s.states.sums + static_cast<std::size_t>(first) * stride;
+  std::fill_n(sums, kRows * stride, 0.0f);
+  std::fill_n(s.states.totals + first * kLanes, kRows * kLanes, 0.0f);
+  std::fill_n(s.states.largest + first, kRows, kNone);
+  if (seen.begin >= seen.end) return;
+  {
     [[maybe_unused]] const typename Few::Scope scope;
-    int d = 0;
-    for (; d + 4 * kLanes <= args.value_dim; d += 4 * kLanes)
-      Few::template sum<4>(args, split, s.scores, seen, d, kLanes, sums);
-    for (; d < args.value_dim; d += kLanes)
-      Few::template sum<1>(args, split, s.scores, seen, d, std::min(kLanes, args.value_dim - d),
-                           sums);
+    Few::template score<kRows>(
+        args, split,
+        {s.queries + static_cast<std::size_t>(first) * s.at.query_stride, s.at.query_stride}, seen,
+        s.scores, s.score_floats());
+  }
+  for (int r = 0; r < kRows; ++r)
+    weigh_row(s.scores + static_cast<std::size_t>(r) * s.score_floats(), seen, seen, args.scale,
+              s.states.largest[first + r], s.states.totals + (first + r) * kLanes);
+  [[maybe_unused]] const typename Few::Scope scope;
+  Few::template sum<kRows>(args, split,
+                           {reinterpret_cast<const std::byte*>(s.scores), s.at.score_stride}, seen,
+                           sums, stride);
+}
+
+// As many times kRows vectors of a row as there are.
+template <class Few, int kRows>
+void attend_by(const AttendArgs& args, int split, int& first, int end, const SeenKeys& seen,
+               const TileScratch& s) {
+  if constexpr (kRows <= Few::kMost)
+    for (; end - first >= kRows; first += kRows)
+      attend_some<Few, kRows>(args, split, first, seen, s);
+}
+
+template <class Few>
+void attend_few(const AttendArgs& args, int split, const TileScratch& s) {
+  for (int r = 0; r < args.rows; ++r) {
+    const SeenKeys seen(args, r, split);
+    int first = r * args.group;
+    const int end = first + args.group;
+    attend_by<Few, 8>(args, split, first, end, seen, s);
+    attend_by<Few, 4>(args, split, first, end, seen, s);
+    attend_by<Few, 2>(args, split, first, end, seen, s);
+    attend_by<Few, 1>(args, split, first, end, seen, s);
   }
 }
 
 template <class Unit>
 void attend_split(const AttendArgs& args, int split, int vectors, const TileScratch& s) {
-  if (vectors <= kFewVectors) return attend_few<typename Unit::Few>(args, split, vectors, s);
+  using Few = typename Unit::Few;
+  if (vectors <= (args.rows == 1 ? std::max(kFewVectors, Few::kMost) : kFewVectors))
+    return attend_few<Few>(args, split, s);
   const std::size_t floats = static_cast<std::size_t>(vectors) * s.states.stride;
   SeenKeys all;
   for (int r = 0; r < args.rows; ++r) {

@@ -60,15 +60,26 @@ inline void sum_by_vectors(const AttendArgs& args, int split, const quant::BF16*
 // Subnormal numbers are zero, as in tiles.
 struct FewByVectors {
   using Scope = SubnormalsAreZero;
-  static void score(const AttendArgs& args, int split, const std::byte* q, const SeenKeys& seen,
-                    int from, float* scores) {
-    score_by_vectors(args, split, reinterpret_cast<const quant::BF16*>(q), seen, from, scores);
+  static constexpr int kMost = 1;
+
+  template <int kRows>
+  static void score(const AttendArgs& args, int split, const FewRows& q, const SeenKeys& seen,
+                    float* scores, std::size_t) {
+    static_assert(kRows == 1);
+    for (int from = seen.begin / kBlockKeys * kBlockKeys; from < seen.end; from += kBlockKeys)
+      score_by_vectors(args, split, reinterpret_cast<const quant::BF16*>(q.first), seen, from,
+                       scores);
   }
-  template <int kColumns>
-  static void sum(const AttendArgs& args, int split, const float* weights, const SeenKeys& seen,
-                  int column, int lanes, float* sums) {
-    sum_by_vectors<kColumns>(args, split, reinterpret_cast<const quant::BF16*>(weights), seen,
-                             column, lanes, sums);
+  template <int kRows>
+  static void sum(const AttendArgs& args, int split, const FewRows& weights, const SeenKeys& seen,
+                  float* sums, std::size_t) {
+    static_assert(kRows == 1);
+    const auto* of = reinterpret_cast<const quant::BF16*>(weights.first);
+    int d = 0;
+    for (; d + 4 * kLanes <= args.value_dim; d += 4 * kLanes)
+      sum_by_vectors<4>(args, split, of, seen, d, kLanes, sums);
+    for (; d < args.value_dim; d += kLanes)
+      sum_by_vectors<1>(args, split, of, seen, d, std::min(kLanes, args.value_dim - d), sums);
   }
 };
 

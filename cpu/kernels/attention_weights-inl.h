@@ -26,6 +26,22 @@ struct TileScratch {
   std::size_t score_floats() const { return at.score_stride / sizeof(float); }  // of a row
 };
 
+// A pair of a row, for all lanes.
+TYTO_INLINE Bytes pair_at(const void* row, std::size_t pair) {
+  std::int32_t bits;
+  std::memcpy(&bits, static_cast<const std::byte*>(row) + pair * sizeof(bits), sizeof(bits));
+  return {_mm512_set1_epi32(bits)};
+}
+
+// Query vectors of one row, or their weights, `stride` bytes apart.
+struct FewRows {
+  const std::byte* first;
+  std::size_t stride;
+  TYTO_INLINE Bytes pair(int row, std::size_t pair) const {
+    return pair_at(first + static_cast<std::size_t>(row) * stride, pair);
+  }
+};
+
 // The keys of a split that a row sees, [begin, end), or that any of several rows sees.
 struct SeenKeys {
   int begin = kSplitKeys, end = 0;
