@@ -346,6 +346,21 @@ TEST_CASE("bench tells speeds, bandwidth and memory", "[program]") {
   CHECK(outputs.code == 0);
   CHECK(outputs.out.find("decode") != std::string::npos);
   CHECK(outputs.out.find("prefill") == std::string::npos);
+  CHECK(outputs.out.find("attention.qkv") == std::string::npos);
+}
+
+TEST_CASE("bench tells the stages of a token", "[program]") {
+  const Place place;
+  const std::vector<std::string> command = {"bench", place.model, "-p",       "0",   "-n",      "2",
+                                            "-r",    "1",         "--buffer", "16M", "--stages"};
+  const Outputs outputs = place(command);
+  CHECK(outputs.code == 0);
+  for (const char* stage :
+       {"embed", "attention.qkv", "attention.attend", "mlp.down", "head.logits"})
+    CHECK(outputs.out.find(stage) != std::string::npos);
+  auto with_json = command;
+  with_json.emplace_back("--json");
+  CHECK(place.json(with_json)["decode.stages"] == "13");  // 6 of attention, 4 of an MLP, 3 others
 }
 
 // A sanitizer keeps a shadow of all memory, which is resident too.

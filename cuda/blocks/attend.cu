@@ -13,6 +13,26 @@ namespace {
 
 constexpr int kWarps = 8, kPerLane = kMaxHead / kWarp;
 
+// Online softmax (Milakov and Gimelshein 2018) of the keys that a warp takes.
+template <class Cache>
+struct WarpAttention {
+  float acc[kPerLane] = {}, most = -INFINITY, total = 0;
+
+  __device__ void take(const Heads& h, const float* q, float scale, const std::byte* slot) {
+    const int n = h.head_dim, lane = lane_index();
+    float product = 0;
+    for (int i = lane; i < n; i += kWarp) product = fmaf(q[i], Cache::value(slot, n, i), product);
+    const float score = warp_sum(product) * scale, before = most;
+    most = fmaxf(most, score);
+    const float keep = exp2f(before - most), weight = exp2f(score - most);
+    total = fmaf(total, keep, weight);
+    for (int j = 0; j < kPerLane; ++j) {
+      const int i = lane + j * kWarp;
+      if (i < n) acc[j] = fmaf(weight, Cache::value(slot + h.cache.key_bytes, n, i), acc[j] * keep);
+    }
+  }
+};
+
 template <class Cache>
 __global__ void __launch_bounds__(kWarps* kWarp)
     attend_kernel(Attend a, StepView step, int splits, bool readies) {
@@ -40,36 +60,22 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   }
   __syncthreads();
 
-  // Online softmax (Milakov and Gimelshein 2018) of this warp's pages.
-  float acc[kPerLane] = {}, most = -INFINITY, total = 0;
+  WarpAttention<Cache> own;
   const int first = begin / kPageTokens;
   for (int page = first + (warp - first % kWarps + kWarps) % kWarps; page * kPageTokens < end;
        page += kWarps) {
     const std::byte* slots = slot_at(h.cache, step, row.sequence, kv_head, page * kPageTokens);
-    for (int s = 0; s < kPageTokens; ++s, slots += h.cache.slot_bytes) {
-      const int slot = page * kPageTokens + s;
-      if (slot < begin || slot >= end) continue;
-      float product = 0;
-      for (int i = lane; i < n; i += kWarp)
-        product = fmaf(q[i], Cache::value(slots, n, i), product);
-      const float score = warp_sum(product) * (a.scale * kLog2e), before = most;
-      most = fmaxf(most, score);
-      const float keep = exp2f(before - most), weight = exp2f(score - most);
-      total = fmaf(total, keep, weight);
-      for (int j = 0; j < kPerLane; ++j) {
-        const int i = lane + j * kWarp;
-        if (i < n)
-          acc[j] = fmaf(weight, Cache::value(slots + h.cache.key_bytes, n, i), acc[j] * keep);
-      }
-    }
+    for (int s = 0; s < kPageTokens; ++s, slots += h.cache.slot_bytes)
+      if (page * kPageTokens + s >= begin && page * kPageTokens + s < end)
+        own.take(h, q, a.scale * kLog2e, slots);
   }
 
   for (int j = 0; j < kPerLane; ++j)
-    if (lane + j * kWarp < n) sums[warp][lane + j * kWarp] = acc[j];
-  if (lane == 0) largest[warp] = most, totals[warp] = total;
+    if (lane + j * kWarp < n) sums[warp][lane + j * kWarp] = own.acc[j];
+  if (lane == 0) largest[warp] = own.most, totals[warp] = own.total;
   __syncthreads();
+  float most = -INFINITY, total = 0;
   for (int w = 0; w < kWarps; ++w) most = fmaxf(most, largest[w]);
-  total = 0;
   for (int w = 0; w < kWarps; ++w) total = fmaf(totals[w], exp2f(largest[w] - most), total);
   if (threadIdx.x == 0) a.to.state[to] = make_float2(most, total);
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kWarps * kWarp) {
