@@ -1,6 +1,7 @@
 #include "cuda/block_kernels.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "cuda/blocks/blocks.h"
 #include "cuda/large_products.h"
@@ -242,7 +243,7 @@ class Builder {
 
   // Queued where a kernel of the products does not normalize its rows itself.
   void normalize_for(const Grouped& products, const Normalize& input, int Bucket::*count) {
-    int most = kMostActivatedRows;
+    int most = std::numeric_limits<int>::max();
     for (const auto& [format, parts] : products)
       most = std::min(most, format->normalized_rows(input.width));
     add([=](const Bucket& n, cudaStream_t s) {

@@ -80,6 +80,8 @@ __device__ inline void load_values(const void* from, Value (&values)[kCount]) {
   }
 }
 
+constexpr int kMostShared = 99 << 10;  // that a block can have on every device from 8.0 on
+
 // Queues a kernel. Where its code can wait for the kernel before it (begin_kernel), it may be
 // placed on the device while that one still runs.
 template <class... Parameters, class... Arguments>
@@ -90,8 +92,10 @@ cudaError_t launch_shared(void (*kernel)(Parameters...), dim3 grid, int threads,
     return code;
   constexpr std::size_t kWithoutAsking = 48 << 10;
   if (found.sharedSizeBytes + static_cast<std::size_t>(shared_bytes) > kWithoutAsking) {
+    // Always as much: the limit is the kernel's, whoever launches it.
+    const int most = kMostShared - static_cast<int>(found.sharedSizeBytes);
     const cudaError_t code =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
     if (code != cudaSuccess) return code;
   }
   cudaLaunchAttribute order{};

@@ -92,6 +92,23 @@ Result<std::unique_ptr<Backend>> backend_of(const file::PackedFile& file,
               file::quoted(file.table()), asked->name());
 }
 
+// For "auto": the first of the devices that were handed in, if it is there and serves the model;
+// else null, for the CPU, and the log says why.
+std::unique_ptr<Backend> automatic_accelerator(const Prepared& p, const ModelOptions& options) {
+  if (options.device != "auto" || !options.accelerator || options.isa != Isa::best) return nullptr;
+  const auto refused = [&](const Error& error) {
+    p.runtime->impl().log(LogLevel::info,
+                          fmt::format("device \"auto\" is the CPU: {}", error.message()));
+    return nullptr;
+  };
+  auto backend = options.accelerator->open(0);
+  if (!backend) return refused(backend.error());
+  const auto footprint = (*backend)->footprint(p.plan, p.slice, options.cache_type, p.capacity);
+  if (!footprint && footprint.error().code() == ErrorCode::unsupported)
+    return refused(footprint.error());
+  return std::move(*backend);
+}
+
 // Sets `packed` and `form`, where the file is a packed one or there is a cache.
 Result<> find_packed(Prepared& p, const ModelOptions& options, Purpose purpose) {
   if (!p.packed && options.packed_cache.empty()) return {};
@@ -150,11 +167,14 @@ Result<Prepared> prepare(std::shared_ptr<const FileSource> source, std::string_v
     TYTO_TRY(p.tokenizer, text::make_tokenizer(p.file->metadata(), p.file->name()));
   }
   p.packed = p.file->packed();
-  TYTO_TRY(p.backend, p.packed ? backend_of(*p.packed, options, p.runtime)
-                               : new_backend(options, p.runtime, purpose != Purpose::pack));
   p.capacity = {options.limits.rows, options.limits.sequences,
                 std::max(options.limits.sequences, kScoredRows)};
   p.slice = {0, static_cast<int>(p.plan.blocks.size())};
+  if (!p.packed && purpose != Purpose::pack) p.backend = automatic_accelerator(p, options);
+  if (!p.backend) {
+    TYTO_TRY(p.backend, p.packed ? backend_of(*p.packed, options, p.runtime)
+                                 : new_backend(options, p.runtime, purpose != Purpose::pack));
+  }
   p.pages.assign(p.plan.caches.size(), (options.cache_tokens + kPageTokens - 1) / kPageTokens);
   if (purpose == Purpose::pack) return p;  // and no more is asked of an ISA that cannot run here
   TYTO_TRY(find_packed(p, options, purpose));

@@ -358,6 +358,9 @@ TEST_CASE("bench tells the stages of a token", "[program]") {
   for (const char* stage :
        {"embed", "attention.qkv", "attention.attend", "mlp.down", "head.logits"})
     CHECK(outputs.out.find(stage) != std::string::npos);
+  auto without = command;
+  without[5] = "0";
+  CHECK(place(without).code != 0);
   auto with_json = command;
   with_json.emplace_back("--json");
   CHECK(place.json(with_json)["decode.stages"] == "13");  // 6 of attention, 4 of an MLP, 3 others

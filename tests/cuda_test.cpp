@@ -253,11 +253,8 @@ TEST_CASE("Keys that are cut into splits are all attended to", "[cuda][gpu]") {
   shape.kv_heads = 2;
   shape.head_dim = shape.rope.dims = 32;
   shape.context = 512;
-  const Steps steps = {{{0, 0, 90}},
-                       {{0, 90, 60}, {1, 0, 2}},
-                       {{0, 150, 1}, {1, 2, 1}},
-                       {{0, 151, 1}},
-                       {{0, 152, 3}}};
+  const Steps steps = {{{0, 0, 90}},   {{0, 90, 37}, {1, 0, 2}}, {{0, 127, 3}},  // cut at 128
+                       {{0, 130, 20}}, {{0, 150, 1}, {1, 2, 1}}, {{0, 151, 1}}};
   for (const auto make : {cuda_backend, reproducible_backend})
     CHECK(test::compare(make, shape, type, square_difference, steps, kComparedCapacity) < 1e-4f);
 }
@@ -273,6 +270,7 @@ TEST_CASE("A row's bits on CUDA do not depend on its company where that is asked
   shape.heads = 4;
   shape.kv_heads = 2;
   shape.head_dim = shape.rope.dims = head_dim;
+  shape.head_norms = true;
   shape.format = "q8_0";
   const auto model = PlanMaker::make(shape);
   constexpr int kTokens = 20;

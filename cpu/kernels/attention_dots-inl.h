@@ -139,8 +139,8 @@ inline void sum_by_dots(const AttendArgs& args, int split, const FewRows& weight
 }
 
 struct FewByDots {
-  struct Scope {};  // the instruction takes subnormal numbers for zero
-  static constexpr int kMost = 8;
+  struct Scope {};                 // the instruction takes subnormal numbers for zero
+  static constexpr int kMost = 8;  // 16 sums, with pairs of two pages, or of 32 values
 
   template <int kRows>
   static void score(const AttendArgs& args, int split, const FewRows& q, const SeenKeys& seen,

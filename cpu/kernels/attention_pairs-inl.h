@@ -3,7 +3,7 @@
 // multiplies is a Unit: AMX tiles (attention_tiles-inl.h) or vectors (attention_dots-inl.h), with
 //   Scope                       exists while products are made, of so many query vectors
 //   Few                         the same for up to Few::kMost query vectors of one row, straight
-//                               from the cache
+//                               from the cache: score<kRows> and sum<kRows> within a Few::Scope
 //   add<kTiles, kPanels>        adds products of up to 16 kTiles rows, or begins with them
 //
 // For every query vector the same operations happen in the same order, whichever others come along.
@@ -189,25 +189,21 @@ void attend_some(const AttendArgs& args, int split, int first, const SeenKeys& s
                            sums, stride);
 }
 
-// As many times kRows vectors of a row as there are.
+// The `count` vectors from `first` on; at most kRows.
 template <class Few, int kRows>
-void attend_by(const AttendArgs& args, int split, int& first, int end, const SeenKeys& seen,
-               const TileScratch& s) {
-  if constexpr (kRows <= Few::kMost)
-    for (; end - first >= kRows; first += kRows)
-      attend_some<Few, kRows>(args, split, first, seen, s);
+void attend_some_of(const AttendArgs& args, int split, int first, int count, const SeenKeys& seen,
+                    const TileScratch& s) {
+  if (count == kRows) return attend_some<Few, kRows>(args, split, first, seen, s);
+  if constexpr (kRows > 1) attend_some_of<Few, kRows - 1>(args, split, first, count, seen, s);
 }
 
 template <class Few>
 void attend_few(const AttendArgs& args, int split, const TileScratch& s) {
   for (int r = 0; r < args.rows; ++r) {
     const SeenKeys seen(args, r, split);
-    int first = r * args.group;
-    const int end = first + args.group;
-    attend_by<Few, 8>(args, split, first, end, seen, s);
-    attend_by<Few, 4>(args, split, first, end, seen, s);
-    attend_by<Few, 2>(args, split, first, end, seen, s);
-    attend_by<Few, 1>(args, split, first, end, seen, s);
+    for (int i = 0; i < args.group; i += Few::kMost)
+      attend_some_of<Few, Few::kMost>(args, split, r * args.group + i,
+                                      std::min(Few::kMost, args.group - i), seen, s);
   }
 }
 

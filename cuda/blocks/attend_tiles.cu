@@ -29,17 +29,19 @@ template <class Cache, int kBlocks>
 struct TileAttention {
   using Math = typename Cache::Math;
   static constexpr int kDims = kBlocks * kBlock;
+  // Of vectors in shared memory, which so begin in different banks.
+  static constexpr int kStride = kDims + 4;
 
   unsigned query[kBlocks][2][4];
   float sums[kBlocks][4][4] = {};
   float most[2] = {-INFINITY, -INFINITY}, total[2] = {};  // total: of this lane's keys
 
-  // ready: not null: its vectors are here already, as ReadyVectors.
+  // ready: not null: its vectors are here already, [kVectors][kStride].
   __device__ void load_query(const Heads& h, const Vectors& v, const float* ready, float scale) {
     const int t = lane_index() % 4;
     for (int half = 0; half < 2; ++half) {
       const float* const from =
-          ready ? ready + (lane_index() / 4 + 8 * half) * (kDims + 4)
+          ready ? ready + (lane_index() / 4 + 8 * half) * kStride
                 : head_of(h.q, max(v.row[half], 0), max(v.head[half], 0), h.heads, kDims);
       for (int j = 0; j < kBlocks; ++j)
         for (int step = 0; step < 2; ++step)
@@ -160,12 +162,10 @@ __device__ void store_heads_of(const Heads& h, const StepView& step, const Tile&
   }
 }
 
-// By a whole block. Rows of vectors begin in different banks.
-template <int kDims>
-using ReadyVectors = float[kVectors][kDims + 4];
-template <int kDims>
+// By a whole block.
+template <int kStride>
 __device__ void ready_queries(const Heads& h, const Tile& tile, int kv_head, int chunk,
-                              ReadyVectors<kDims>& query) {
+                              float (&query)[kVectors][kStride]) {
   for (int i = warp_index(); i < kVectors; i += kWarps)
     if (const Vector vector = vector_of(h, tile, kv_head, chunk, i); vector.row >= 0)
       take_query(h, vector.row, vector.head, query[i]);
@@ -174,7 +174,7 @@ __device__ void ready_queries(const Heads& h, const Tile& tile, int kv_head, int
 // One result of all warps of a block, in the first.
 template <class Attention>
 __device__ void add_warps(Attention& a) {
-  __shared__ float parts[kVectors][Attention::kDims + 4];
+  __shared__ float parts[kVectors][Attention::kStride];
   __shared__ float2 states[kWarps][kVectors];
   const int g = lane_index() / 4, t = lane_index() % 4, warp = warp_index();
   for (int half = 0; half < 2; ++half)
@@ -215,7 +215,7 @@ template <class Cache, int kBlocks, bool kTogether>
 __global__ void __launch_bounds__(kWarps* kWarp)
     attend_tiles_kernel(Attend a, StepView step, int splits, bool readies) {
   using Attention = TileAttention<Cache, kBlocks>;
-  __shared__ ReadyVectors<kTogether ? Attention::kDims : 0> query;
+  __shared__ float query[kVectors][kTogether ? Attention::kStride : 1];
   begin_kernel();
   const Heads& h = a.heads;
   const int warp = warp_index(), split = static_cast<int>(blockIdx.z);
@@ -242,7 +242,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   Attention attention;
   if constexpr (kTogether)
     if (readies) {
-      ready_queries<Attention::kDims>(h, tile, kv_head, chunk, query);
+      ready_queries(h, tile, kv_head, chunk, query);
       __syncthreads();
     }
   attention.load_query(h, v, kTogether && readies ? query[0] : nullptr, a.scale * kLog2e);

@@ -20,9 +20,9 @@
 
 namespace tyto::cuda {
 
-constexpr int kMostFewRows = kMostActivatedRows;
-// Of blocks that normalize their rows, so many are on a processor at a time, and there is room for
-// one of the next kernel's beside them.
+constexpr int kMostFewRows = 8;
+static_assert(kMostActivatedRows <= kMostFewRows);
+// Blocks that normalize their rows leave room on a processor for one of the next kernel's.
 constexpr int kResidentBlocks = kNormalizingBlocks + 1;
 constexpr int kGemvWarps = 4;  // of `multiply`
 
@@ -130,6 +130,7 @@ __global__ void __launch_bounds__(kNormThreads, kResidentBlocks)
     multiply_normalized_kernel(const __grid_constant__ Products products,
                                const __grid_constant__ Normalize n, int pieces) {
   constexpr int kOutputs = kRows, kPiece = kNormWarps * kOutputs;
+  static_assert(kOutputs <= 2);
   const auto ask = [&](int index) {
     if (index >= pieces) return;
     const Piece piece(products, index, kPiece);
@@ -213,6 +214,7 @@ template <class Matrix>
 int normalized_rows(int width) {
   // By count: with more rows, reading the stream in every block takes longer than a kernel's start.
   constexpr int kMost = 2, kSharedBytes = 64 << 10;
+  static_assert(kSharedBytes + (1 << 10) <= kMostShared);  // with what the kernels declare
   return std::min(kMost, kSharedBytes / OwnRecords<Matrix>::bytes(groups_of(width) * kGroup));
 }
 

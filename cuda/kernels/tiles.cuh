@@ -12,7 +12,6 @@
 namespace tyto::cuda {
 
 constexpr int kTileWarps = 4, kTileThreads = kTileWarps * kWarp, kWarpOutputs = 32;
-constexpr int kMostShared = 99 << 10;  // that a block can have on every device from 8.0 on
 
 template <int kOutputWarps_, int kRecordTiles_>
 struct TileShape {

@@ -82,6 +82,9 @@ class Bench {
       if (i > 0 && decode > 0) figures_.decode.push_back(decode);
     }
     if (arguments_.stages) time_stages();
+    if (arguments_.stages && times_->totals().empty())
+      fail(tyto::ErrorCode::bad_argument,
+           "--stages: no stages were traced; they are those of single tokens on the CPU");
     figures_.peak_bytes = peak_resident_bytes();
     figures_.planned_bytes = planned_bytes();
     figures_.bytes_per_step = bytes_per_step();
@@ -279,8 +282,9 @@ void add_bench(CLI::App& app, Program& program) {
   command->add_option("-r,--repetitions", arguments->repetitions, "Repetitions")
       ->check(some)
       ->capture_default_str();
-  command->add_flag("--stages", arguments->stages,
-                    "Also what each stage of a single token takes, on the CPU, one at a time");
+  command->add_flag(
+      "--stages", arguments->stages,
+      "Also what each stage of a step of single tokens takes, on the CPU, one at a time");
   command
       ->add_option("--buffer", arguments->buffer,
                    "What to read for the bandwidth; 1G, if not given")

@@ -118,7 +118,8 @@ tyto::ModelOptions model_options(const ModelArguments& arguments, Program& progr
 
   tyto::ModelOptions options;
   options.device = arguments.device;
-  options.accelerator = accelerator();
+  // By name only: "auto" stays the CPU here until CUDA has run on a device.
+  if (arguments.device.starts_with("cuda")) options.accelerator = accelerator();
   options.isa = isa_of(arguments.isa);
   options.cache_type = cache_type_of(arguments.cache_type);
   options.cache_tokens = tokens;

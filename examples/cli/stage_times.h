@@ -1,4 +1,5 @@
-// How long the stages of a step take, and how fast they read.
+// How long the stages of a step take, and how fast they read. For a program in which one thread
+// computes.
 #pragma once
 #include <string>
 #include <vector>

@@ -71,18 +71,27 @@ class TYTO_EXPORT LogSink {
 };
 
 // Spans of time. `bytes` is what the span read or wrote, 0 if not counted.
-//   load      reading and packing a model's weights
-//   for whoever wants them, the stages of every step on the CPU, in order, with the bytes of
-//   weights and of cached keys and values that they read (of experts: as if no two rows shared
-//   one): embed attention.norm, .qkv, .store (the cache's write), .attend, .records (inputs of what
-//   follows), .out mlp.norm, .up (and gate), .records, .down experts.norm, .scores, .choose,
-//   .group, .gather, .up (and gate), .records, .down head.norm, .logits
+//   load            reading and packing a model's weights
+// and for whoever wants them, of every step on the CPU (but not of the reference backend) the
+// stages that have something to do, in order, with the bytes of weights and of cached keys and
+// values that they read; of experts as if no two rows shared one, of embeddings none:
+//   embed
+//   attention.norm  attention.qkv, attention.store (the cache's write), attention.attend,
+//                   attention.records (inputs of what follows), attention.out
+//   mlp.norm        mlp.up (and gate), mlp.records, mlp.down
+//   experts.norm    experts.scores, experts.choose, experts.group, experts.gather, experts.up (and
+//                   gate), experts.records, experts.down
+//   head.norm       head.logits
+// A stage's span includes waiting for other models of the same runtime.
 class TYTO_EXPORT TraceSink {
  public:
   virtual ~TraceSink() = default;
+  // Called by the thread that computes, while a step is under way: it may not call that model's
+  // sessions.
   virtual void span(std::string_view name, Clock::time_point begin, Clock::time_point end,
                     std::uint64_t bytes) noexcept = 0;
-  // Asked before every step. Stages then run one by one, which costs some microseconds each.
+  // Asked whenever a step begins or goes on. Stages then run one by one, which costs some
+  // microseconds each.
   virtual bool wants_stages() const noexcept { return false; }
 };
 

@@ -36,8 +36,10 @@ struct Limits {
 class Accelerator;  // cuda_accelerator() of tyto/cuda.h gives one
 
 struct ModelOptions {
-  // "auto", "cpu", or "reference": plain float32 loops, for checking. describe() tells what it is.
-  // "cuda", or "cuda:1" for the second one, with an accelerator that has it; "auto" is the CPU.
+  // "cpu"; "reference": plain float32 loops, for checking; "cuda", or "cuda:1" for the second one,
+  // with an accelerator that has it; "auto": the accelerator's first, if it is there and serves the
+  // model, or else, and with packed files or an `isa`, the CPU, and the log says why. describe()
+  // tells what it is.
   std::string device = "auto";
   std::shared_ptr<const Accelerator> accelerator = {};
   Isa isa = Isa::best;  // an ISA this machine lacks is `unsupported`

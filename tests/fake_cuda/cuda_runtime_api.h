@@ -148,8 +148,11 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel*) {
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
   const auto wanted = static_cast<std::size_t>(bytes);
-  if (wanted > fake_cuda::kSharedMemory) return cudaErrorInvalidValue;
-  fake_cuda::dynamic_limit(reinterpret_cast<const void*>(kernel)) = wanted;
+  std::size_t& limit = fake_cuda::dynamic_limit(reinterpret_cast<const void*>(kernel));
+  // Nor may it become less: another thread's launch may need it.
+  if (wanted + fake_cuda::kStaticShared > fake_cuda::kSharedMemory || wanted < limit)
+    return cudaErrorInvalidValue;
+  limit = wanted;
   return fake_cuda::call();
 }
 

@@ -1,5 +1,7 @@
 // Whole models through the public interface, on the stand-in's device.
+#include "cuda_runtime_api.h"
 #include "tests/catch.h"
+#include "tests/packing_place.h"
 #include "tests/runtime_of.h"
 #include "tests/scratch_folder.h"
 #include "tests/tiny_model.h"
@@ -92,6 +94,40 @@ TEST_CASE("Devices that are not there, or no devices, are refused by name", "[fa
     CAPTURE(device);
     CHECK(code(device) == ErrorCode::bad_argument);
   }
+}
+
+TEST_CASE("auto is a device that serves the model, or else the CPU, and the log says why",
+          "[fake_cuda]") {
+  const auto lines = std::make_shared<LogLines>();
+  ModelOptions options = options_of("auto");
+  options.runtime = Runtime::create({.threads = 1, .host = {.log = lines}}).value();
+  const auto device = [&] {
+    const Model model = load_tiny(options).value();
+    const std::string description(model.describe());
+    return description.find("cuda:0") != std::string::npos     ? "cuda"
+           : description.find(" on cpu ") != std::string::npos ? "cpu"
+                                                               : "neither";
+  };
+  CHECK(device() == std::string("cuda"));
+  CHECK(lines->count(LogLevel::info, "is the CPU") == 0);
+  const MemoryPlan plan = Model::plan(as_source(tiny_file()), options).value();
+  CHECK(plan.devices.at(0).name == "cuda:0");
+
+  const ModelOptions known = options;
+  options.cache_type = CacheType::q4_0;
+  CHECK(device() == std::string("cpu"));
+  CHECK(lines->count(LogLevel::info, "device \"auto\" is the CPU: cuda: a cache of 4 bits") == 1);
+  options = known;
+  options.isa = Isa::scalar;
+  CHECK(device() == std::string("cpu"));
+  options = known;
+  options.accelerator = {};
+  CHECK(device() == std::string("cpu"));
+  options = known;
+  fake_cuda::machine().driver = cudaErrorInsufficientDriver;
+  CHECK(device() == std::string("cpu"));
+  fake_cuda::machine().driver = cudaSuccess;
+  CHECK(lines->count(LogLevel::info, "has 0 CUDA devices") == 1);
 }
 
 TEST_CASE("A packed file of the CPU is no file for CUDA", "[fake_cuda]") {
