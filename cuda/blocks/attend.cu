@@ -12,6 +12,7 @@ namespace tyto::cuda {
 namespace {
 
 constexpr int kWarps = 8, kPerLane = kMaxHead / kWarp;
+constexpr int kResident = 2;  // with registers for more of them, the compiler spills some
 
 // Online softmax (Milakov and Gimelshein 2018) of the keys that a warp takes.
 template <class Cache>
@@ -34,7 +35,7 @@ struct WarpAttention {
 };
 
 template <class Cache>
-__global__ void __launch_bounds__(kWarps* kWarp)
+__global__ void __launch_bounds__(kWarps* kWarp, kResident)
     attend_kernel(Attend a, StepView step, int splits, bool readies) {
   __shared__ float q[kMaxHead], sums[kWarps][kMaxHead], largest[kWarps], totals[kWarps];
   begin_kernel();

@@ -17,7 +17,8 @@ namespace tyto::cuda {
 namespace {
 
 constexpr int kWarps = 4, kVectors = 16;
-constexpr int kBlock = 32;  // values of a head that a warp takes at a time
+constexpr int kResident = 2;  // with registers for more of them, the compiler spills some
+constexpr int kBlock = 32;    // values of a head that a warp takes at a time
 
 // Which query vectors lane 4 g + t has: number g, and g + 8.
 struct Vectors {
@@ -212,7 +213,7 @@ __device__ void add_warps(Attention& a) {
 
 // kTogether: the warps of a block share the pages of a split.
 template <class Cache, int kBlocks, bool kTogether>
-__global__ void __launch_bounds__(kWarps* kWarp)
+__global__ void __launch_bounds__(kWarps* kWarp, kResident)
     attend_tiles_kernel(Attend a, StepView step, int splits, bool readies) {
   using Attention = TileAttention<Cache, kBlocks>;
   __shared__ float query[kVectors][kTogether ? Attention::kStride : 1];

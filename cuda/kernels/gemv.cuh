@@ -24,7 +24,8 @@ constexpr int kMostFewRows = 8;
 static_assert(kMostActivatedRows <= kMostFewRows);
 // Blocks that normalize their rows leave room on a processor for one of the next kernel's.
 constexpr int kResidentBlocks = kNormalizingBlocks + 1;
-constexpr int kGemvWarps = 4;  // of `multiply`
+// Of `multiply`; with registers for more blocks than that, the compiler spills some.
+constexpr int kGemvWarps = 4, kGemvBlocks = 6;
 
 // By one warp.
 template <class Matrix>
@@ -65,7 +66,7 @@ struct Dots {
 };
 
 template <class Matrix, int kRows>
-__global__ void __launch_bounds__(kGemvWarps* kWarp)
+__global__ void __launch_bounds__(kGemvWarps* kWarp, kGemvBlocks)
     multiply_kernel(const __grid_constant__ Products products, Records x) {
   const Piece piece(products, static_cast<int>(blockIdx.x), kGemvWarps);
   const MatrixView& w = piece.part.matrix;
@@ -166,7 +167,7 @@ __global__ void __launch_bounds__(kNormThreads, kResidentBlocks)
 }
 
 template <class Matrix, int kRows, bool kNormalizes>
-__global__ void __launch_bounds__(kNormThreads, kNormalizes ? kResidentBlocks : 2)
+__global__ void __launch_bounds__(kNormThreads, kNormalizes ? kResidentBlocks : 1)
     multiply_activated_kernel(const __grid_constant__ Products products,
                               const __grid_constant__ Normalize n, Activate a) {
   constexpr int kOutputs = kUnit / kNormWarps;  // of a warp, of each matrix

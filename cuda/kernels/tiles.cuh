@@ -12,6 +12,7 @@
 namespace tyto::cuda {
 
 constexpr int kTileWarps = 4, kTileThreads = kTileWarps * kWarp, kWarpOutputs = 32;
+constexpr int kTileBlocks = 2;  // with registers for more of them, the compiler spills some
 
 template <int kOutputWarps_, int kRecordTiles_>
 struct TileShape {
@@ -330,7 +331,7 @@ __device__ void add_warps(float* parts, int output_warp, int unit_warp,
 }
 
 template <class Tiles, class Shape>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     tile_kernel(const __grid_constant__ Products products, Records x) {
   begin_kernel();
   constexpr int kStage = Tiles::template Stage<Shape>::kBytes;
