@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing (Debian, as root or with sudo), builds tyto and runs its tests. Run it again at no cost.
+# Installs what is missing (Debian, as root or with sudo), builds tyto and runs its tests. Run again, it builds
+# what changed; the tests take some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . src/build/setup.sh

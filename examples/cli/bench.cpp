@@ -83,8 +83,7 @@ class Bench {
     }
     if (arguments_.stages) time_stages();
     if (arguments_.stages && times_->totals().empty())
-      fail(tyto::ErrorCode::bad_argument,
-           "--stages: no stages were traced; they are those of single tokens on the CPU");
+      fail(tyto::ErrorCode::bad_argument, "--stages needs --device cpu, and --tokens of 1 or more");
     figures_.peak_bytes = peak_resident_bytes();
     figures_.planned_bytes = planned_bytes();
     figures_.bytes_per_step = bytes_per_step();

@@ -78,8 +78,9 @@ void add_isa_option(CLI::App& command, ModelArguments& arguments) {
 void add_compute_options(CLI::App& command, ModelArguments& arguments) {
   add_threads_option(command, arguments);
   command
-      .add_option("--device", arguments.device,
-                  "auto, cpu, reference (plain loops, for checking), cuda or cuda:N")
+      .add_option(
+          "--device", arguments.device,
+          "auto (the CPU, for now), cpu, reference (plain loops, for checking), cuda or cuda:N")
       ->capture_default_str();
   add_isa_option(command, arguments);
   command

@@ -151,7 +151,7 @@ void add_run(CLI::App& app, Program& program) {
       ->excludes(prompt);
   command->add_flag("--no-prompt", arguments->hide_prompt, "Do not repeat the prompt on stdout");
   command->add_option("-n,--tokens", arguments->generate.max_tokens, "The most tokens to generate")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1 << 30))
       ->capture_default_str();
   command->add_option("--stop", arguments->generate.stop,
                       "Stop before this text; may be given more than once");

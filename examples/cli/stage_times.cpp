@@ -22,15 +22,15 @@ void StageTimes::span(std::string_view name, tyto::Clock::time_point begin,
 std::string stages_table(const StageTimes& times, int steps, double bandwidth) {
   double all = 0;
   for (const StageTimes::Total& stage : times.totals()) all += stage.seconds;
-  std::string out = fmt::format("{:<20}{:>8}{:>12}{:>8}{:>10}{:>10}{:>10}\n", "stage", "times",
-                                "us a step", "share", "MB", "GB/s", "of read");
+  std::string out = fmt::format("{:<20}{:>8}{:>12}{:>8}{:>10}{:>10}{:>12}\n", "stage", "times",
+                                "us a step", "share", "MB", "GB/s", "of reading");
   for (const StageTimes::Total& stage : times.totals()) {
     const double rate = stage.bytes / stage.seconds;
     out += fmt::format("{:<20}{:>8}{:>12.1f}{:>7.1f}%{:>10.2f}", stage.name, stage.count / steps,
                        stage.seconds / steps * 1e6, 100 * stage.seconds / all,
                        stage.bytes / steps / 1e6);
     if (stage.bytes > 0)
-      out += fmt::format("{:>10.1f}{:>9.0f}%", rate / 1e9, 100 * rate / bandwidth);
+      out += fmt::format("{:>10.1f}{:>11.0f}%", rate / 1e9, 100 * rate / bandwidth);
     out += '\n';
   }
   return out;
