@@ -12,6 +12,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -162,6 +163,22 @@ TEST_CASE("Four threads on one core finish", "[pool]") {
     }
   });
   narrow.join();
+}
+
+volatile sig_atomic_t usual = 0, fault = 0;  // signals that came
+
+TEST_CASE("A pool's thread takes none of the host's signals but its own faults", "[pool]") {
+  struct sigaction count_usual = {}, count_fault = {}, usual_before, fault_before;
+  count_usual.sa_handler = [](int) { usual = usual + 1; };
+  count_fault.sa_handler = [](int) { fault = fault + 1; };
+  REQUIRE(sigaction(SIGUSR1, &count_usual, &usual_before) == 0);
+  REQUIRE(sigaction(SIGBUS, &count_fault, &fault_before) == 0);
+  const auto body = [](void*, int) noexcept { raise(SIGUSR1), raise(SIGBUS); };
+  start_quiet_thread(body, nullptr, 0).join();
+  sigaction(SIGUSR1, &usual_before, nullptr);
+  sigaction(SIGBUS, &fault_before, nullptr);
+  CHECK(usual == 0);
+  CHECK(fault == 1);
 }
 
 TEST_CASE("A forked child can still run, alone", "[pool][fork]") {

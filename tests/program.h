@@ -41,6 +41,11 @@ class Process {
   void signal(int number) const { ::kill(child_, number); }
   std::string out() const { return file_content(out_path_); }
   std::string err() const { return file_content(err_path_); }
+  bool running() const {
+    siginfo_t ended = {};
+    return ::waitid(P_PID, static_cast<id_t>(child_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           ended.si_pid == 0;
+  }
   // The exit code; minus the signal's number, if one ended it.
   int wait() const {
     int status = 0;

@@ -180,6 +180,9 @@ std::thread start_quiet_thread(void (*body)(void* context, int index) noexcept, 
 #if !defined(_WIN32)
   sigset_t all, before;
   sigfillset(&all);
+  // A fault is the thread's own: blocked, it would end the process past the host's crash handler.
+  for (const int fault : {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS})
+    sigdelset(&all, fault);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
 #endif
   std::thread thread;
