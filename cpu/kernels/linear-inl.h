@@ -23,8 +23,8 @@ TYTO_ISA_BEGIN
 namespace tyto::cpu::TYTO_ISA {
 namespace {
 
-// Packed codes are read of four panels at once for up to three rows (but streams.h for one), of two
-// for more; ISAs that expand do so for many rows, two panels at a time. The bits are the same
+// Packed codes are read of four panels at once for up to three rows (of one on the machines of
+// streams.h), of two for more; ISAs that expand do so for many rows, two panels at a time. The bits are the same
 // either way.
 template <class Family>
 struct QuantizedLinear {
@@ -65,6 +65,7 @@ struct QuantizedLinear {
     if constexpr (kPanels <= 2) {
       rows = packed_steps<kPanels, kPackedRows>(panels, k, a, rows, out, out_stride);
       rows = packed_steps<kPanels, 4>(panels, k, a, rows, out, out_stride);
+      rows = packed_steps<kPanels, 3>(panels, k, a, rows, out, out_stride);
     }
     rows = packed_steps<kPanels, 2>(panels, k, a, rows, out, out_stride);
     packed_steps<kPanels, 1>(panels, k, a, rows, out, out_stride);

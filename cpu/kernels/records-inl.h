@@ -23,9 +23,10 @@ enum class Asking : unsigned char {
   again,  // for lines that the second level has, as earlier rows met the same weights just before
   nothing,
 };
+constexpr int kOneStreamRows = 3;  // up to here one stream without prefetches is faster than two
 inline Asking asking_of(const Activations& x, int rows) {
   if (!x.one_stream) return Asking::first_level;
-  return rows == 1 ? Asking::nothing : Asking::second_level;
+  return rows <= kOneStreamRows ? Asking::nothing : Asking::second_level;
 }
 inline Asking after(Asking asking) {
   return asking == Asking::second_level ? Asking::again : asking;
