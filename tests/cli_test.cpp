@@ -104,6 +104,9 @@ TEST_CASE("A wrong command line exits with 2 and leaves stdout empty", "[program
       {"perplexity", m},
       {"perplexity", m, "-f", "x", "--save", "y", "--kl", "z"},
       {"bench", m, "-b", "0"},
+      {"bench", m, "-n", "0", "--stages"},
+      {"bench", m, "--device", "reference", "--stages"},
+      {"run", m, "-p", "a", "--device", "gpu"},
   };
   for (const Arguments& arguments : cases) {
     const Outputs outputs = place(arguments);
@@ -112,6 +115,7 @@ TEST_CASE("A wrong command line exits with 2 and leaves stdout empty", "[program
     CHECK(outputs.out.empty());
     CHECK_FALSE(outputs.err.empty());
   }
+  CHECK(place({"nonsense"}).err.find("nonsense") != std::string::npos);
 }
 
 TEST_CASE("An instruction set that TYTO_FORCE_ISA makes up is a usage error", "[program]") {
@@ -264,6 +268,8 @@ TEST_CASE("inspect tells metadata, tensors and memory", "[program]") {
   CHECK(outputs.code == 0);
   for (const char* word : {"fingerprint", "llama.context_length", "token_embd.weight", "workspace"})
     CHECK(outputs.out.find(word) != std::string::npos);
+  for (const auto& [memory, answer] : {std::pair{"1K", "more than"}, {"1G", "within"}})
+    CHECK(place({"inspect", place.model, "--mem", memory}).out.find(answer) != std::string::npos);
 }
 
 TEST_CASE("pack writes a file that every command takes", "[program]") {
@@ -464,7 +470,8 @@ TEST_CASE("Ctrl-C stops a generation cleanly and exits with 130", "[program]") {
   const Place place(32768);
   const Process process(place,
                         {"run", place.model, "-p", "the hat", "-n", "32000", "--ctx", "32768"});
-  while (process.out().size() < 40) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (process.out().size() < 40 && process.running())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   process.signal(SIGINT);
   const int code = process.wait();
   INFO(process.err() << process.out().size() << " bytes");

@@ -54,6 +54,7 @@ class Bench {
     if (cached > 1 << 30)
       fail(tyto::ErrorCode::bad_argument,
            "a cache of " + std::to_string(cached) + " tokens; at most 2^30 can be asked for");
+    if (arguments.stages) check_stages();
     if (arguments.stages) program.trace = times_;
     tyto::ModelOptions options =
         model_options(arguments.model, program, static_cast<int>(cached), arguments.batch);
@@ -82,8 +83,6 @@ class Bench {
       if (i > 0 && decode > 0) figures_.decode.push_back(decode);
     }
     if (arguments_.stages) time_stages();
-    if (arguments_.stages && times_->totals().empty())
-      fail(tyto::ErrorCode::bad_argument, "--stages needs --device cpu, and --tokens of 1 or more");
     figures_.peak_bytes = peak_resident_bytes();
     figures_.planned_bytes = planned_bytes();
     figures_.bytes_per_step = bytes_per_step();
@@ -94,6 +93,12 @@ class Bench {
   const tyto::Model& model() const { return model_; }
 
  private:
+  void check_stages() const {
+    const std::string& device = arguments_.model.device;
+    if (arguments_.tokens == 0 || (device != "cpu" && device != "auto"))
+      fail(tyto::ErrorCode::bad_argument, "--stages needs --device cpu, and --tokens of 1 or more");
+  }
+
   // Any tokens will do; the same in every run.
   std::vector<tyto::TokenId> some_tokens(int count) const {
     std::vector<tyto::TokenId> ids;
@@ -245,7 +250,7 @@ void report(const BenchArguments& arguments, const Figures& figures, const tyto:
         "{:.0f}% of reading\n",
         median(figures.decode), spread(figures.decode), arguments.tokens, arguments.batch,
         arguments.depth, rate / 1e9, 100 * rate / figures.bandwidth);
-  if (arguments.stages && arguments.tokens > 0)
+  if (arguments.stages)
     out += '\n' + stages_table(figures.stages, arguments.tokens, figures.bandwidth);
   write_out(out);
 }

@@ -78,12 +78,19 @@ void print_file(const ModelFile& file) {
   write_out(out);
 }
 
-void print_plan(const tyto::MemoryPlan& plan) {
+void print_plan(const tyto::MemoryPlan& plan, const ModelArguments& arguments) {
   std::string out = "\nmemory\n";
-  for (const tyto::MemoryPlan::Device& device : plan.devices)
-    out += fmt::format("  {}: weights {}, mapped {}, cache {}, workspace {}\n", device.name,
-                       size_text(device.weights), size_text(device.mapped), size_text(device.cache),
-                       size_text(device.workspace));
+  std::uint64_t taken = 0;  // of --mem
+  for (const tyto::MemoryPlan::Device& device : plan.devices) {
+    taken += device.weights + device.cache + device.workspace;
+    out += fmt::format("  {}: weights {}, mapped {}, cache {} ({} tokens), workspace {}\n",
+                       device.name, size_text(device.weights), size_text(device.mapped),
+                       size_text(device.cache), context_of(arguments), size_text(device.workspace));
+  }
+  if (arguments.memory > 0)
+    out += fmt::format("  together {}: {} --mem {}\n", size_text(taken),
+                       taken <= arguments.memory ? "within" : "more than",
+                       size_text(arguments.memory));
   out += fmt::format("  host tables about {}, peak while loading {}\n", size_text(plan.host_tables),
                      size_text(plan.host_peak_during_load));
   write_out(out);
@@ -153,7 +160,7 @@ void inspect(const ModelArguments& arguments, Program& program) {
     return write_json(object);
   }
   print_file(*file);
-  if (plan) return print_plan(*plan);
+  if (plan) return print_plan(*plan, arguments);
   write_out(fmt::format("\nmemory\n  not known: {}\n", plan.error().message()));
 }
 

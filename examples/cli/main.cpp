@@ -33,6 +33,12 @@ int run(int argc, char** argv, cli::Program& program) {
   for (const auto add : {cli::add_run, cli::add_tokenize, cli::add_inspect, cli::add_bench,
                          cli::add_perplexity, cli::add_logits, cli::add_pack})
     add(app, program);
+  // CLI11 would say of any other word that a subcommand is required.
+  const auto is_meant = [&](CLI::App* command) { return command->check_name(argv[1]); };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_meant).empty()) {
+    cli::say(fmt::format("tyto: there is no command \"{}\"; tyto --help lists them", argv[1]));
+    return cli::kUsage;
+  }
   try {
     app.parse(argc, argv);
     return cli::kGood;

@@ -47,6 +47,13 @@ tyto::CacheType cache_type_of(const std::string& name) {
   return name == "f32" ? tyto::CacheType::f32 : tyto::CacheType::bf16;
 }
 
+// Why it is none that could be; empty: it may be one.
+std::string is_device(const std::string& name) {
+  for (const std::string_view known : {"auto", "cpu", "reference", "cuda"})
+    if (name == known) return "";
+  return name.starts_with("cuda:") ? "" : name + " not in {auto,cpu,reference,cuda,cuda:N}";
+}
+
 }  // namespace
 
 void add_json_option(CLI::App& command, Program& program) {
@@ -81,6 +88,7 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       .add_option(
           "--device", arguments.device,
           "auto (the CPU, for now), cpu, reference (plain loops, for checking), cuda or cuda:N")
+      ->check(is_device, "")
       ->capture_default_str();
   add_isa_option(command, arguments);
   command

@@ -118,8 +118,8 @@ void write(const Outcome& out, const tyto::Model& model, const std::string& prom
 }
 
 void run(const RunArguments& arguments, Program& program) {
-  const std::string prompt = prompt_of(arguments);
   const tyto::Model model = load(arguments.model, program);
+  const std::string prompt = prompt_of(arguments);
   tyto::Sampler sampler = make_sampler(model, arguments);
   tyto::Session session =
       model.new_session({.context = context_of(arguments.model), .cancel = &program.cancel})
@@ -139,6 +139,25 @@ void run(const RunArguments& arguments, Program& program) {
   }
 }
 
+void add_sampling_options(CLI::App& command, RunArguments& arguments) {
+  const tyto::SamplerOptions usual;
+  const auto add = [&](const char* name, auto& value, const char* what, auto otherwise) {
+    command.add_option(name, value, fmt::format("{}; {}, if not given", what, otherwise));
+  };
+  add("--temp", arguments.temperature, "Temperature; 0 is greedy", usual.temperature);
+  add("--top-k", arguments.top_k, "Keep the k most probable tokens; 0 is off", usual.top_k);
+  add("--top-p", arguments.top_p,
+      "Keep the most probable tokens that hold this probability; 1 is off", usual.top_p);
+  add("--min-p", arguments.min_p,
+      "Keep tokens this probable, relative to the most probable one; 0 is off", usual.min_p);
+  add("--typical-p", arguments.typical_p,
+      "Keep the most typical tokens that hold this probability; 1 is off", usual.typical_p);
+  add("--repeat-penalty", arguments.repeat_penalty, "Against repeating the last tokens; 1 is off",
+      usual.repeat_penalty);
+  command.add_option("--seed", arguments.seed,
+                     "Seed of the draws; 0, if not given: the same text each time");
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Program& program) {
@@ -155,18 +174,7 @@ void add_run(CLI::App& app, Program& program) {
       ->capture_default_str();
   command->add_option("--stop", arguments->generate.stop,
                       "Stop before this text; may be given more than once");
-  command->add_option("--temp", arguments->temperature, "Temperature; 0 is greedy");
-  command->add_option("--top-k", arguments->top_k, "Keep the k most probable tokens; 0 is off");
-  command->add_option("--top-p", arguments->top_p,
-                      "Keep the most probable tokens that hold this probability");
-  command->add_option("--min-p", arguments->min_p,
-                      "Keep tokens this probable, relative to the most probable one");
-  command->add_option("--typical-p", arguments->typical_p,
-                      "Keep the most typical tokens that hold this probability");
-  command->add_option("--repeat-penalty", arguments->repeat_penalty,
-                      "Against repeating the last tokens; 1 is off");
-  command->add_option("--seed", arguments->seed,
-                      "Seed of the draws; 0, if not given: the same text each time");
+  add_sampling_options(*command, *arguments);
   add_json_option(*command, program);
   add_compute_options(*command, arguments->model);
   command->callback([arguments, &program] { run(*arguments, program); });
