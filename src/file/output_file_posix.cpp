@@ -85,7 +85,8 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(std::string_view utf8_pat
     TYTO_TRY(made->reserve());
     return std::unique_ptr<OutputFile>(std::move(made));
   }
-  return fail(ErrorCode::io, "{}: {}", path, reason(error));
+  return fail(ErrorCode::io, "{}: {}", path,
+              error == ENOENT ? "no such folder" : reason(error));  // the file itself is new
 }
 
 }  // namespace tyto::file
