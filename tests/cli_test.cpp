@@ -280,6 +280,8 @@ TEST_CASE("pack writes a file that every command takes", "[program]") {
   CHECK(values["file"] == packed);
   CHECK(values["table"].starts_with("cpu "));
   CHECK(std::stoll(values["weights"]) > 0);
+  const Outputs lost = place({"pack", place.model, place.path("nowhere/tiny.tyto")});
+  CHECK(lost.err.find("no such folder") != std::string::npos);
   const Arguments generate{"-p", "the hat", "-n", "20", "--seed", "3"};
   const auto run = [&](const std::string& model, Arguments more = {}) {
     Arguments all{"run", model};

@@ -13,7 +13,7 @@
 
 int main(int argc, char** argv) {
   if (!tyto::cpu::find_table(tyto::test::isa_under_test())) {
-    std::printf("skipped: this machine has no %s\n", std::getenv("TYTO_FORCE_ISA"));
+    std::printf("skipped: %s does not run here\n", std::getenv("TYTO_FORCE_ISA"));
     return 0;
   }
   return Catch::Session().run(argc, argv);

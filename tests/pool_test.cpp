@@ -165,20 +165,22 @@ TEST_CASE("Four threads on one core finish", "[pool]") {
   narrow.join();
 }
 
-volatile sig_atomic_t usual = 0, fault = 0;  // signals that came
+namespace {
+volatile sig_atomic_t usr1_count = 0, bus_count = 0;
+}
 
 TEST_CASE("A pool's thread takes none of the host's signals but its own faults", "[pool]") {
-  struct sigaction count_usual = {}, count_fault = {}, usual_before, fault_before;
-  count_usual.sa_handler = [](int) { usual = usual + 1; };
-  count_fault.sa_handler = [](int) { fault = fault + 1; };
-  REQUIRE(sigaction(SIGUSR1, &count_usual, &usual_before) == 0);
-  REQUIRE(sigaction(SIGBUS, &count_fault, &fault_before) == 0);
+  struct sigaction count_usr1 = {}, count_bus = {}, usr1_before, bus_before;
+  count_usr1.sa_handler = [](int) { usr1_count = usr1_count + 1; };
+  count_bus.sa_handler = [](int) { bus_count = bus_count + 1; };
+  REQUIRE(sigaction(SIGUSR1, &count_usr1, &usr1_before) == 0);
+  REQUIRE(sigaction(SIGBUS, &count_bus, &bus_before) == 0);
   const auto body = [](void*, int) noexcept { raise(SIGUSR1), raise(SIGBUS); };
   start_quiet_thread(body, nullptr, 0).join();
-  sigaction(SIGUSR1, &usual_before, nullptr);
-  sigaction(SIGBUS, &fault_before, nullptr);
-  CHECK(usual == 0);
-  CHECK(fault == 1);
+  sigaction(SIGUSR1, &usr1_before, nullptr);
+  sigaction(SIGBUS, &bus_before, nullptr);
+  CHECK(usr1_count == 0);
+  CHECK(bus_count == 1);
 }
 
 TEST_CASE("A forked child can still run, alone", "[pool][fork]") {

@@ -24,8 +24,8 @@ namespace tyto::cpu::TYTO_ISA {
 namespace {
 
 // Packed codes are read of four panels at once for up to three rows (of one on the machines of
-// streams.h), of two for more; ISAs that expand do so for many rows, two panels at a time. The bits are the same
-// either way.
+// streams.h), of two for more; ISAs that expand do so for many rows, two panels at a time. The bits
+// are the same either way.
 template <class Family>
 struct QuantizedLinear {
   // Several panels are as many streams from memory.
@@ -101,9 +101,12 @@ struct QuantizedLinear {
       if (rows >= kExpandRows)
         for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
           multiply_expanded<2>(weights, k, a, rows, out, out_stride, scratch);
-    if (rows >= 4)
-      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes)
+    if (rows > kOneStreamRows)
+      for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes) {
+        if (a.asking == Asking::second_level && p + 4 <= panels)
+          prefetch_second_head(weights + 2 * bytes, bytes);
         multiply_packed<2>(weights, k, a, rows, out, out_stride);
+      }
     else if (a.asking != Asking::nothing)
       for (; p + 4 <= panels; p += 4, weights += 4 * bytes, out += 4 * kLanes)
         multiply_packed<4>(weights, k, a, rows, out, out_stride);

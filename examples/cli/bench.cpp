@@ -54,8 +54,10 @@ class Bench {
     if (cached > 1 << 30)
       fail(tyto::ErrorCode::bad_argument,
            "a cache of " + std::to_string(cached) + " tokens; at most 2^30 can be asked for");
-    if (arguments.stages) check_stages();
-    if (arguments.stages) program.trace = times_;
+    if (arguments.stages) {
+      check_stages();
+      program.trace = times_;
+    }
     tyto::ModelOptions options =
         model_options(arguments.model, program, static_cast<int>(cached), arguments.batch);
     figures_.threads = options.runtime->threads();

@@ -80,9 +80,9 @@ void print_file(const ModelFile& file) {
 
 void print_plan(const tyto::MemoryPlan& plan, const ModelArguments& arguments) {
   std::string out = "\nmemory\n";
-  std::uint64_t taken = 0;  // of --mem
+  std::uint64_t taken = 0;  // of what --mem limits, which is the host's memory
   for (const tyto::MemoryPlan::Device& device : plan.devices) {
-    taken += device.weights + device.cache + device.workspace;
+    if (!device.name.starts_with("cuda")) taken += device.weights + device.cache + device.workspace;
     out += fmt::format("  {}: weights {}, mapped {}, cache {} ({} tokens), workspace {}\n",
                        device.name, size_text(device.weights), size_text(device.mapped),
                        size_text(device.cache), context_of(arguments), size_text(device.workspace));

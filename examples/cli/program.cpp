@@ -47,8 +47,8 @@ tyto::CacheType cache_type_of(const std::string& name) {
   return name == "f32" ? tyto::CacheType::f32 : tyto::CacheType::bf16;
 }
 
-// Why it is none that could be; empty: it may be one.
-std::string is_device(const std::string& name) {
+// What is wrong with the name of a device; empty: nothing.
+std::string device_error(const std::string& name) {
   for (const std::string_view known : {"auto", "cpu", "reference", "cuda"})
     if (name == known) return "";
   return name.starts_with("cuda:") ? "" : name + " not in {auto,cpu,reference,cuda,cuda:N}";
@@ -88,7 +88,7 @@ void add_compute_options(CLI::App& command, ModelArguments& arguments) {
       .add_option(
           "--device", arguments.device,
           "auto (the CPU, for now), cpu, reference (plain loops, for checking), cuda or cuda:N")
-      ->check(is_device, "")
+      ->check(device_error)
       ->capture_default_str();
   add_isa_option(command, arguments);
   command

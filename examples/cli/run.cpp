@@ -6,6 +6,7 @@
 #include "examples/cli/carry.h"
 #include "examples/cli/demo_model.h"
 #include "examples/cli/program.h"
+#include "src/file/tensor_source.h"
 
 namespace cli {
 namespace {
@@ -118,8 +119,10 @@ void write(const Outcome& out, const tyto::Model& model, const std::string& prom
 }
 
 void run(const RunArguments& arguments, Program& program) {
-  const tyto::Model model = load(arguments.model, program);
+  const std::string& path = arguments.model.path;
+  if (!path.empty()) tyto::file::os_files().open(path).value();  // before a text is waited for
   const std::string prompt = prompt_of(arguments);
+  const tyto::Model model = load(arguments.model, program);
   tyto::Sampler sampler = make_sampler(model, arguments);
   tyto::Session session =
       model.new_session({.context = context_of(arguments.model), .cancel = &program.cancel})
@@ -140,7 +143,7 @@ void run(const RunArguments& arguments, Program& program) {
 }
 
 void add_sampling_options(CLI::App& command, RunArguments& arguments) {
-  const tyto::SamplerOptions usual;
+  const tyto::SamplerOptions usual;  // Model::default_sampling() of every model, so far
   const auto add = [&](const char* name, auto& value, const char* what, auto otherwise) {
     command.add_option(name, value, fmt::format("{}; {}, if not given", what, otherwise));
   };

@@ -107,7 +107,7 @@ struct RuntimeOptions {
   int threads = 0;  // 0: one per core this process may use; more than that is clamped to it
   bool pin = true;  // each of our threads stays on one core
   std::chrono::microseconds spin{50};  // how long an idle thread spins before it sleeps
-  // Bytes of all models of this runtime, weights, caches and workspaces; 0: no budget.
+  // Bytes of host memory for all models of this runtime: weights, caches, workspaces. 0: no budget.
   std::uint64_t memory_budget = 0;
   Host host = {};  // with an executor, the runtime starts no threads of its own
 };

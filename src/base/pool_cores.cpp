@@ -178,12 +178,12 @@ int process_id() noexcept { return static_cast<int>(::getpid()); }
 std::thread start_quiet_thread(void (*body)(void* context, int index) noexcept, void* context,
                                int index) noexcept {
 #if !defined(_WIN32)
-  sigset_t all, before;
-  sigfillset(&all);
+  sigset_t others, before;
+  sigfillset(&others);
   // A fault is the thread's own: blocked, it would end the process past the host's crash handler.
-  for (const int fault : {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS})
-    sigdelset(&all, fault);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
+  for (const int fault : {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS})
+    sigdelset(&others, fault);
+  pthread_sigmask(SIG_BLOCK, &others, &before);  // inherited by the new thread
 #endif
   std::thread thread;
   try {

@@ -19,8 +19,8 @@ std::optional<int> quota_of_cfs(std::string_view quota, std::string_view period)
 int current_cpu() noexcept;  // -1 where the system does not tell
 // A failure is ignored: an unpinned thread is slower, not wrong.
 void pin_to_cpu(std::thread& thread, int cpu) noexcept;
-// Starts a thread that takes none of the host's signals but those of its own faults. Not joinable:
-// the system refused.
+// Starts a thread that takes no signals but those of faults, and these as the caller does. Not
+// joinable: the system refused.
 std::thread start_quiet_thread(void (*body)(void* context, int index) noexcept, void* context,
                                int index) noexcept;
 int process_id() noexcept;

@@ -15,7 +15,7 @@ class Instruction {
   bool has_vex_0f38() const {
     return code_[0] == 0xc4 && (code_[1] & 0x1f) == 2 && (code_[2] & 0x84) == 0;  // W0, L 128
   }
-  // The opcode, and in the second byte what pp stands for.
+  // What pp stands for.
   enum Prefix { kNone, k66, kF3, kF2 };
   int opcode() const { return code_[3]; }
   Prefix prefix() const { return static_cast<Prefix>(code_[2] & 3); }

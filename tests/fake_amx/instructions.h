@@ -6,8 +6,8 @@
 
 namespace fake_amx {
 
-// Does what the instruction at `context` says and moves on to the next. False: it is none of AMX's,
-// and nothing is changed.
+// Does what the instruction at `context` says and moves on to the next. False: it is none of those
+// that the kernels use, and nothing is changed.
 bool execute(ucontext_t& context, Tiles& tiles);
 
 }  // namespace fake_amx

@@ -22,17 +22,18 @@ T element(const Tile& tile, int row, int index) {
   return value;
 }
 
-// 32 bits of every record times 4 rows of k of one word of weights: sums[n] += the four products.
+// sums[m][n] += the products of bytes 4k to 4k + 3 of record m and of word n of row k of the
+// weights. Sums wrap.
 template <class WeightCode>
 FAKE_AMX_VECTORS void multiply_bytes(Tile& sums, const Tile& records, const Tile& weights) {
   for (int m = 0; m < sums.rows; ++m) {
-    std::int32_t row[16];
+    std::uint32_t row[16];
     std::memcpy(row, sums.data[m], sizeof(row));
     for (int k = 0; k < records.row_bytes / 4; ++k)
       for (int n = 0; n < sums.row_bytes / 4; ++n)
         for (int i = 0; i < 4; ++i)
-          row[n] += element<std::int8_t>(records, m, 4 * k + i) *
-                    element<WeightCode>(weights, k, 4 * n + i);
+          row[n] += static_cast<std::uint32_t>(element<std::int8_t>(records, m, 4 * k + i) *
+                                               element<WeightCode>(weights, k, 4 * n + i));
     std::memcpy(sums.data[m], row, sizeof(row));
   }
 }
@@ -66,7 +67,7 @@ void Tiles::configure(const void* config) {
   } wanted;
   static_assert(sizeof(wanted) == 64);
   std::memcpy(&wanted, config, sizeof(wanted));
-  if (wanted.palette != 1 || wanted.start_row != 0) refuse("LDTILECFG: palette, start row (#GP)");
+  if (wanted.palette != 1 || wanted.start_row != 0) refuse("LDTILECFG: palette, start row");
   for (const std::uint8_t byte : wanted.reserved)
     if (byte != 0) refuse("LDTILECFG: a reserved byte (#GP)");
   for (int t = 0; t < 16; ++t) {
@@ -127,6 +128,7 @@ FAKE_AMX_VECTORS void Tiles::multiply_bf16(int sums, int records, int weights) {
   constexpr unsigned kFlushResults = 0x8000, kZeroInputs = 0x0040, kNoTraps = 0x1f80;
   const unsigned before = _mm_getcsr();
   _mm_setcsr(kFlushResults | kZeroInputs | kNoTraps);
+  asm volatile("" ::: "memory");  // no arithmetic on either way past this
   const int lanes = to.row_bytes / 4;
   for (int m = 0; m < to.rows; ++m) {
     float even[16] = {}, odd[16] = {}, row[16];
@@ -141,6 +143,7 @@ FAKE_AMX_VECTORS void Tiles::multiply_bf16(int sums, int records, int weights) {
     for (int n = 0; n < lanes; ++n) row[n] += even[n] + odd[n];
     std::memcpy(to.data[m], row, sizeof(row));
   }
+  asm volatile("" ::: "memory");
   _mm_setcsr(before);
 }
 

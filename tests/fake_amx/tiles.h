@@ -1,5 +1,6 @@
 // The tiles of a thread, and what each AMX instruction does to them, as the Intel 64 manual's pages
-// of the instructions say (volume 2, palette 1). What a processor would refuse ends the program.
+// of the instructions say (volume 2, palette 1). What a processor would refuse ends the program, as
+// does what no kernel here has a use for: other palettes, and loads that go on after a fault.
 #pragma once
 #include <cstddef>
 #include <cstdint>
