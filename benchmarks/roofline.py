@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The roofline of a results file of run.py, as SVG and PNG.
 
-  roofline.py RESULTS.json -o docs/roofline.svg     (and docs/roofline.png beside it; needs PyPI's matplotlib)
+  roofline.py RESULTS.json -o docs/performance/MACHINE.svg     (and a .png beside it; needs PyPI's matplotlib)
 
 A step multiplies every weight by as many rows as it advances tokens: 1, 2, 4, ... sessions, or the 512 of a prompt.
 Across: multiply-accumulates for each byte of weights and cache read; more rows, farther right. Up: multiply-accumulates
