@@ -129,7 +129,8 @@ Result<> Session::append(std::span<const TokenId> tokens) {
     TYTO_TRY(check_ids(tokens, s.model->plan.vocab));
     const std::size_t held = s.state.tokens.size();
     if (tokens.size() > s.capacity - held)
-      return fail(ErrorCode::limit, "{} tokens after {} do not fit in the session's context of {}",
+      return fail(ErrorCode::limit,
+                  "{} tokens do not fit in a session that holds {} and has room for {}",
                   tokens.size(), held, s.capacity);
     s.state.tokens.insert(s.state.tokens.end(), tokens.begin(), tokens.end());
     s.sequence_changed();
@@ -178,7 +179,8 @@ Result<> Session::score(std::span<const TokenId> tokens,
     TYTO_TRY(check_ids(tokens, s.model->plan.vocab));
     const std::size_t vocab = s.model->plan.vocab, held = s.state.tokens.size();
     if (tokens.size() > s.capacity - held)
-      return fail(ErrorCode::limit, "{} tokens after {} do not fit in the session's context of {}",
+      return fail(ErrorCode::limit,
+                  "{} tokens do not fit in a session that holds {} and has room for {}",
                   tokens.size(), held, s.capacity);
     TYTO_TRY(s.compute(Clock::time_point::max()));
     const Capacity& capacity = s.engine().capacity();

@@ -29,7 +29,9 @@ std::string stages_table(const StageTimes& times, int steps, double bandwidth) {
     out += fmt::format("{:<20}{:>8}{:>12.1f}{:>7.1f}%{:>10.2f}", stage.name, stage.count / steps,
                        stage.seconds / steps * 1e6, 100 * stage.seconds / all,
                        stage.bytes / steps / 1e6);
-    if (stage.bytes > 0)
+    if (rate > 1.2 * bandwidth)  // faster than memory: from a cache
+      out += fmt::format("{:>10.1f}{:>12}", rate / 1e9, "cached");
+    else if (stage.bytes > 0)
       out += fmt::format("{:>10.1f}{:>11.0f}%", rate / 1e9, 100 * rate / bandwidth);
     out += '\n';
   }
