@@ -30,6 +30,9 @@ int run(int argc, char** argv, cli::Program& program) {
   CLI::App app("Language models on the command line", "tyto");
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 good, 2 wrong command line, 65 bad data, 70 a bug, 75 memory, device or disk "
+      "failed, 130 interrupted");
   for (const auto add : {cli::add_run, cli::add_tokenize, cli::add_inspect, cli::add_bench,
                          cli::add_perplexity, cli::add_logits, cli::add_pack})
     add(app, program);
