@@ -16,6 +16,16 @@ Result<> check_ids(std::span<const TokenId> ids, int vocab) {
   return {};
 }
 
+Result<> Session::Impl::check_added(std::span<const TokenId> tokens) const {
+  TYTO_TRY(check_ids(tokens, model->plan.vocab));
+  const std::size_t held = state.tokens.size();
+  if (tokens.size() > capacity - held)
+    return fail(ErrorCode::limit,
+                "{} tokens do not fit in a session that holds {} and has room for {}",
+                tokens.size(), held, capacity);
+  return {};
+}
+
 Result<bool> Session::Impl::compute(Clock::time_point until, Want want) {
   while (state.queued() > 0) {
     if (cancelled())
@@ -126,12 +136,7 @@ Session::Session(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {
 
 Result<> Session::append(std::span<const TokenId> tokens) {
   return session_call(impl_.get(), [&](Impl& s) -> Result<> {
-    TYTO_TRY(check_ids(tokens, s.model->plan.vocab));
-    const std::size_t held = s.state.tokens.size();
-    if (tokens.size() > s.capacity - held)
-      return fail(ErrorCode::limit,
-                  "{} tokens do not fit in a session that holds {} and has room for {}",
-                  tokens.size(), held, s.capacity);
+    TYTO_TRY(s.check_added(tokens));
     s.state.tokens.insert(s.state.tokens.end(), tokens.begin(), tokens.end());
     s.sequence_changed();
     return {};
@@ -176,12 +181,8 @@ Result<std::optional<Token>> Session::next(Sampler& sampler) {
 Result<> Session::score(std::span<const TokenId> tokens,
                         const std::function<bool(std::size_t, std::span<const float>)>& on_logits) {
   return session_call(impl_.get(), [&](Impl& s) -> Result<> {
-    TYTO_TRY(check_ids(tokens, s.model->plan.vocab));
+    TYTO_TRY(s.check_added(tokens));
     const std::size_t vocab = s.model->plan.vocab, held = s.state.tokens.size();
-    if (tokens.size() > s.capacity - held)
-      return fail(ErrorCode::limit,
-                  "{} tokens do not fit in a session that holds {} and has room for {}",
-                  tokens.size(), held, s.capacity);
     TYTO_TRY(s.compute(Clock::time_point::max()));
     const Capacity& capacity = s.engine().capacity();
     const auto chunk = static_cast<std::size_t>(std::min(capacity.outputs, capacity.rows));

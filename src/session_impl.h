@@ -49,6 +49,8 @@ struct TYTO_LOCAL Session::Impl {
 
   // Makes room for `capacity` tokens, so that no step allocates.
   void prepare();
+  // Whether these tokens are of the vocabulary, and there is room for them.
+  Result<> check_added(std::span<const TokenId> tokens) const;
   // Computes all that is queued, chunk by chunk. False: `until` passed first. want: Want::top, or
   // all logits.
   Result<bool> compute(Clock::time_point until, Want want = Want::logits);

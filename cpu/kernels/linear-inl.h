@@ -104,7 +104,7 @@ struct QuantizedLinear {
     if (rows > kOneStreamRows)
       for (; p + 2 <= panels; p += 2, weights += 2 * bytes, out += 2 * kLanes) {
         if (a.asking == Asking::second_level && p + 4 <= panels)
-          prefetch_second_head(weights + 2 * bytes, bytes);
+          prefetch_beginning(weights + 3 * bytes);
         multiply_packed<2>(weights, k, a, rows, out, out_stride);
       }
     else if (a.asking != Asking::nothing)

@@ -50,10 +50,9 @@ TYTO_INLINE void prefetch(const std::byte* weights, Asking asking = Asking::firs
 }
 
 // At its end each of two panels that are read side by side asks so for the beginning of the panel
-// behind it: of the two that come next, for the first one's alone. This asks for the second one's.
-inline void prefetch_second_head(const std::byte* next, std::size_t panel_bytes) {
-  for (std::size_t line = 0; line < kAhead; line += 64)
-    prefetch_second_level(next + panel_bytes + line);
+// behind it: of the two that come next, for the first one's alone. This asks for the other's.
+inline void prefetch_beginning(const std::byte* panel) {
+  for (std::size_t line = 0; line < kAhead; line += 64) prefetch_second_level(panel + line);
 }
 
 // Rows of records of one slice.
